@@ -1,0 +1,47 @@
+# Every target sets up what it needs; the second time that takes a second.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && { echo $$p; break; }; done)
+UV := .venv/bin/uv
+UV_VERSION := 0.13.8
+
+.PHONY: help setup lint test bench lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/installed .jars/installed ## make .venv (Python packages, Java) and .jars (Iceberg for Spark)
+
+$(UV):
+	@[ -n "$(PYTHON)" ] || { echo "make setup: no usable Python found." >&2; \
+		echo "  It needs Python 3.11 or 3.12 with venv: apt-get install python3 python3-venv" >&2; \
+		echo "  or name one yourself: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+# --require-hashes: what was not pinned is not installed. The .pth lets `orchard` (plugins/) be imported as in Airflow.
+.venv/installed: requirements.txt Makefile | $(UV)
+	$(UV) pip install --quiet --require-hashes --requirement requirements.txt
+	@printf '%s\n' "$(CURDIR)/plugins" > "$$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/orchard.pth"
+	@touch $@
+
+.jars/installed: jars.lock local/jars.py | .venv/installed
+	.venv/bin/python -m local.jars jars.lock .jars
+	@touch $@
+
+lint: setup ## ruff and mypy
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+test: setup ## all tests; photos and weights in ../shared are used where they are
+	.venv/bin/python -m pytest
+
+bench: setup ## speed against the usual notebook and the bare loop, and growth
+	.venv/bin/python -m benchmarks
+
+lock: $(UV) ## compile requirements.txt from pyproject.toml anew
+	$(UV) pip compile --quiet --upgrade --all-extras --universal --fork-strategy fewest --python-version 3.11 \
+		--generate-hashes --custom-compile-command 'make lock' --output-file requirements.txt pyproject.toml
+
+clean: ## remove what setup made
+	rm -rf .venv .jars .pytest_cache .mypy_cache .ruff_cache
