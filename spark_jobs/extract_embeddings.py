@@ -1,0 +1,101 @@
+"""Step 1: embed the photos of a run's batch.
+
+Reads the run's part of `batches`, writes its parts of `embeddings` and `rejects`. Doing it again replaces them.
+"""
+
+import argparse
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyspark import StorageLevel
+from pyspark.sql import functions as F
+
+from spark_jobs.batch import Batch
+from spark_jobs.extractors import ENGINES, Extractor
+from spark_jobs.lake import Lake, LakeLocation
+from spark_jobs.objects import read_artefact
+from spark_jobs.progress import Progress
+from spark_jobs.session import log_to_stderr, open_lake
+from spark_jobs.worker import OUTCOME, embedding_task
+
+_LOG = logging.getLogger("extract")
+_SMALLEST_TASK, _LARGEST_TASK = 256, 4096  # photos: seconds of work, against the fixed cost of a task, and its file
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What step 1 did."""
+
+    photos: int
+    embedded: int
+    rejected: int
+    seconds: float
+
+
+def extract(lake: Lake, run_id: str, artefact: str, extractor_id: str, engine: str = "openvino") -> Extracted:
+    """Embed a run's batch in the lake's Spark session.
+
+    Parameters
+    ----------
+    artefact : str
+        Path or s3:// address of the extractor's artefact, as workers see it.
+
+    Raises
+    ------
+    RuntimeError
+        Photos of the batch ended neither embedded nor rejected.
+    """
+    lake.create_tables()
+    batch = Batch.read(lake, run_id, extractor_id)
+    batch.withdraw(lake)
+    mine = {"extractor_id": extractor_id, "run_id": run_id}
+    context = lake.spark.sparkContext
+    done, rejected = context.accumulator(0), context.accumulator(0)
+    # Only keys are shuffled, and dealt out evenly: neither folders nor file sizes decide who does what.
+    photos = batch.rows.where("action != 'delete'").select("uri", "etag", "size", "label")
+    dealt = photos.repartition(tasks(batch.photos, context.defaultParallelism))
+    outcomes = dealt.mapInArrow(embedding_task(artefact, engine, done, rejected), OUTCOME)
+    # Kept on the nodes' disks, so that embeddings and rejects are two writes of one computation.
+    outcomes = outcomes.withColumns({name: F.lit(value) for name, value in mine.items()})
+    outcomes = outcomes.persist(StorageLevel.DISK_ONLY)
+    try:
+        with Progress(batch.photos, done, rejected, _LOG) as progress:
+            lake.replace("embeddings", outcomes.where("reason IS NULL"), **mine)
+        lake.replace("rejects", outcomes.where("reason IS NOT NULL"), **mine)
+    finally:
+        outcomes.unpersist()
+    embedded, refused = (lake.parts(table, **mine).get(run_id, 0) for table in ("embeddings", "rejects"))
+    if embedded + refused != batch.photos:
+        raise RuntimeError(
+            f"Run {run_id}: {batch.photos} photos were to be embedded, but {embedded} were and {refused} were rejected."
+        )
+    return Extracted(batch.photos, embedded, refused, progress.seconds)
+
+
+def tasks(photos: int, slots: int) -> int:
+    """How many tasks share a batch: small ones for a small batch, larger (and larger files) for a large one."""
+    size = min(max(math.ceil(photos / (8 * slots)), _SMALLEST_TASK), _LARGEST_TASK)
+    rounds = math.ceil(photos / size / slots)
+    return max(rounds, 1) * slots
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run step 1 from its command line, which is the contract with the control plane."""
+    parser = argparse.ArgumentParser(prog="extract_embeddings", description=__doc__)
+    parser.add_argument("--lake", required=True, help="folder or s3://bucket[/prefix] of the lake")
+    parser.add_argument("--database", default="orchard", help="database of the tables (default: orchard)")
+    parser.add_argument("--run-id", required=True, help="the run whose batch is to be embedded")
+    parser.add_argument("--extractor", required=True, help="artefact: a path that each worker has, or s3://...")
+    parser.add_argument("--engine", choices=ENGINES, default="openvino", help="default: openvino")
+    args = parser.parse_args(argv)
+    log_to_stderr()
+    extractor = Extractor.from_bytes(read_artefact(args.extractor))
+    lake = open_lake(LakeLocation.parse(args.lake, args.database), f"orchard extract {args.run_id}")
+    extracted = extract(lake, args.run_id, args.extractor, extractor.extractor_id, args.engine)
+    _LOG.info("%s", extracted)
+
+
+if __name__ == "__main__":
+    main()

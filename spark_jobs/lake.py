@@ -1,0 +1,191 @@
+"""The lake as the data plane sees it: its Iceberg tables in Spark, and how a part of one is replaced.
+
+The control plane makes `batches` and `runs` (plugins/orchard/lake.py); what the two steps write is made here.
+"""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
+
+CATALOG = "orchard"
+
+# Columns and partitions. Rows of embeddings are kilobytes of noise to a compressor: lz4 costs it no time.
+_TABLES = {
+    "embeddings": (
+        "uri string, etag string, label string, extractor_id string, embedding array<float>, run_id string",
+        "extractor_id, run_id",
+    ),
+    "rejects": (
+        "uri string, etag string, extractor_id string, reason string, run_id string",
+        "extractor_id, run_id",
+    ),
+    "moments": (
+        "extractor_id string, run_id string, count bigint, batch binary, moments_id string, "
+        "total binary, total_count bigint, covers string, created_at timestamp",
+        "extractor_id",
+    ),
+    "bases": (
+        "extractor_id string, basis_id string, mean array<double>, scale array<double>, "
+        "components array<array<double>>, eigenvalues array<double>, count bigint, created_at timestamp, why string, "
+        "asked_components int, asked_variance double, standardize boolean",
+        "extractor_id",
+    ),
+    # basis_id is a partition, too, so that the table's metadata tell which parts stand in which basis.
+    "coordinates": (
+        "uri string, etag string, label string, extractor_id string, basis_id string, coordinates array<float>, "
+        "run_id string",
+        "extractor_id, basis_id, run_id",
+    ),
+    "recognisers": (
+        "extractor_id string, run_id string, labels array<string>, weights array<array<double>>, "
+        "biases array<double>, shrinkage double, count bigint, accuracy double, accuracy_photos bigint, "
+        "created_at timestamp",
+        "extractor_id",
+    ),
+}
+_PROPERTIES = {
+    "format-version": "2",
+    # A task's rows all belong to one part: no shuffle before writing.
+    "write.distribution-mode": "none",
+    "write.parquet.compression-codec": "lz4",
+    # Vectors need no bounds in the metadata.
+    "write.metadata.metrics.column.embedding": "none",
+    "write.metadata.metrics.column.coordinates": "none",
+    # A run commits to a table a few times: keep enough old metadata for time travel's sake, not all of it.
+    "write.metadata.delete-after-commit.enabled": "true",
+}
+
+
+@dataclass(frozen=True)
+class LakeLocation:
+    """Where a lake is: a folder (Iceberg in a SQLite catalog) or an S3 prefix (Iceberg in Glue).
+
+    Attributes
+    ----------
+    root : str
+        An absolute path, or ``s3://bucket[/prefix]``; without a slash at the end.
+    database : str
+        Name of the database in the catalog.
+    """
+
+    root: str
+    database: str = "orchard"
+
+    @classmethod
+    def parse(cls, text: str, database: str = "orchard") -> "LakeLocation":
+        """Take a folder (made when missing, by whoever writes), ``file://`` or ``s3://`` address."""
+        if text.startswith("s3://"):
+            if not text.removeprefix("s3://").strip("/"):
+                raise ValueError(f"--lake {text}: expected s3://bucket or s3://bucket/prefix.")
+            return cls(text.rstrip("/"), database)
+        if "://" in text and not text.startswith("file://"):
+            raise ValueError(f"--lake {text}: expected a folder or s3://bucket[/prefix].")
+        return cls(str(Path(text.removeprefix("file://")).absolute()), database)
+
+    @property
+    def is_s3(self) -> bool:
+        return self.root.startswith("s3://")
+
+    def spark_settings(self) -> dict[str, str]:
+        """Return Spark's settings of the catalog; the AWS endpoint and region come from AWS' own variables."""
+        if not self.is_s3:
+            settings = {
+                "catalog-impl": "org.apache.iceberg.jdbc.JdbcCatalog",
+                # Waits while pyiceberg writes, rather than failing at once.
+                "uri": f"jdbc:sqlite:{self.root}/catalog.db?busy_timeout=30000",
+                "jdbc.schema-version": "V1",
+                "warehouse": f"{self.root}/tables",
+            }
+        else:
+            settings = {
+                "catalog-impl": "org.apache.iceberg.aws.glue.GlueCatalog",
+                "io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
+                "warehouse": f"{self.root}/tables",
+            }
+            if region := os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"):
+                settings["client.region"] = region
+            for service in ("s3", "glue"):
+                endpoint = os.environ.get(f"AWS_ENDPOINT_URL_{service.upper()}", os.environ.get("AWS_ENDPOINT_URL"))
+                if endpoint:
+                    settings[f"{service}.endpoint"] = endpoint
+                    settings["s3.path-style-access"] = "true"
+        prefix = f"spark.sql.catalog.{CATALOG}"
+        return {prefix: "org.apache.iceberg.spark.SparkCatalog"} | {f"{prefix}.{k}": v for k, v in settings.items()}
+
+
+@dataclass(frozen=True)
+class Lake:
+    """The tables of a lake in a Spark session that was opened on it."""
+
+    spark: SparkSession
+    location: LakeLocation
+
+    def create_tables(self) -> None:
+        """Make what is missing of the tables that the steps write."""
+        there = {row.tableName for row in self.spark.sql(f"SHOW TABLES IN {self._namespace}").collect()}
+        properties = ", ".join(f"'{key}'='{value}'" for key, value in _PROPERTIES.items())
+        for name, (columns, partitions) in _TABLES.items():
+            if name not in there:
+                skipped = "" if name in ("embeddings", "coordinates") else "write.metadata.metrics.column"
+                wanted = ", ".join(p for p in properties.split(", ") if not skipped or skipped not in p)
+                self.spark.sql(
+                    f"CREATE TABLE IF NOT EXISTS {self.name(name)} ({columns}) USING iceberg "
+                    f"PARTITIONED BY ({partitions}) TBLPROPERTIES ({wanted})"
+                )
+
+    def name(self, table: str) -> str:
+        """Return the full name of a table in SQL."""
+        return f"{self._namespace}.{table}"
+
+    def table(self, table: str, **equals: str) -> DataFrame:
+        """Read a table, or the part of it in which columns equal the values given."""
+        frame = self.spark.table(self.name(table))
+        return frame.where(_condition(equals)) if equals else frame
+
+    def parts(self, table: str, **equals: str) -> dict[str, int]:
+        """Count rows of each run, from the metadata alone: {run_id: rows}, without empty parts."""
+        parts = self.spark.table(f"{self.name(table)}.partitions").select("partition.*", "record_count")
+        rows = parts.where(_condition(equals)).groupBy("run_id").agg(F.sum("record_count").alias("rows")).collect()
+        return {row.run_id: row.rows for row in rows if row.rows}
+
+    def replace(self, table: str, rows: DataFrame, **equals: str) -> None:
+        """Replace the part in which columns equal the values given by `rows`, in one commit; none empties it."""
+        self.replace_where(table, rows, _condition(equals))
+
+    def replace_where(self, table: str, rows: DataFrame, condition: Column) -> None:
+        """Replace the rows for which `condition` holds, which must be whole partitions or few rows."""
+        rows.select(*self.spark.table(self.name(table)).columns).writeTo(self.name(table)).overwrite(condition)
+
+    def delete(self, table: str, **equals: str) -> None:
+        """Delete the part in which columns equal the values given."""
+        where = " AND ".join(f"{column} = :{column}" for column in equals)
+        self.spark.sql(f"DELETE FROM {self.name(table)} WHERE {where}", args=dict(equals))
+
+    def rows(self, table: str, rows: Sequence[Mapping[str, Any]]) -> DataFrame:
+        """Make a frame of a few rows of a table, through Arrow: a pickled RDD would take seconds."""
+        schema: StructType = self.spark.table(self.name(table)).schema
+        columns = {field.name: [row[field.name] for row in rows] for field in schema}
+        return self.spark.createDataFrame(pd.DataFrame(columns), schema)
+
+    @property
+    def _namespace(self) -> str:
+        return f"{CATALOG}.`{self.location.database}`"
+
+
+def run_in(run_ids: Iterable[str]) -> Column:
+    """Condition on the run."""
+    return F.col("run_id").isin(sorted(run_ids))
+
+
+def _condition(equals: Mapping[str, str]) -> Column:
+    condition = F.lit(True)
+    for column, value in equals.items():
+        condition = condition & (F.col(column) == value)
+    return condition

