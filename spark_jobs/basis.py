@@ -104,7 +104,7 @@ class Basis:
     @property
     def explained(self) -> NDArray[np.float64]:
         """Share of the variance that each component explains, of shape (n_components,)."""
-        return self.eigenvalues[: len(self.components)] / self.eigenvalues.sum()
+        return np.asarray(self.eigenvalues[: len(self.components)] / self.eigenvalues.sum())
 
     def project(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
         """Coordinates of shape (n, n_components), computed in float64, of embeddings of shape (n, dimension)."""

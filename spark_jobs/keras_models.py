@@ -104,7 +104,7 @@ def _randomise(network: Any, seed: int) -> None:
     for weight in network.weights:
         kind, shape = weight.path.rsplit("/", 1)[-1], tuple(weight.shape)
         if kind == "kernel":
-            fan_in = np.prod(shape[:-1]) if "depthwise" not in weight.path else np.prod(shape[:2])
+            fan_in = np.prod(shape[:2] if shape[-1] == 1 else shape[:-1])  # depthwise kernels end in 1
             weight.assign(rng.standard_normal(shape) * np.sqrt(2 / fan_in))
         elif kind in ("gamma", "moving_variance"):
             weight.assign(rng.uniform(0.5, 1.5, shape))

@@ -55,9 +55,8 @@ _PROPERTIES = {
     # A task's rows all belong to one part: no shuffle before writing.
     "write.distribution-mode": "none",
     "write.parquet.compression-codec": "lz4",
-    # Vectors need no bounds in the metadata.
-    "write.metadata.metrics.column.embedding": "none",
-    "write.metadata.metrics.column.coordinates": "none",
+    # ... and none sorts them.
+    "write.spark.fanout.enabled": "true",
     # A run commits to a table a few times: keep enough old metadata for time travel's sake, not all of it.
     "write.metadata.delete-after-commit.enabled": "true",
 }
@@ -133,11 +132,9 @@ class Lake:
         properties = ", ".join(f"'{key}'='{value}'" for key, value in _PROPERTIES.items())
         for name, (columns, partitions) in _TABLES.items():
             if name not in there:
-                skipped = "" if name in ("embeddings", "coordinates") else "write.metadata.metrics.column"
-                wanted = ", ".join(p for p in properties.split(", ") if not skipped or skipped not in p)
                 self.spark.sql(
                     f"CREATE TABLE IF NOT EXISTS {self.name(name)} ({columns}) USING iceberg "
-                    f"PARTITIONED BY ({partitions}) TBLPROPERTIES ({wanted})"
+                    f"PARTITIONED BY ({partitions}) TBLPROPERTIES ({properties})"
                 )
 
     def name(self, table: str) -> str:

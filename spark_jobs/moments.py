@@ -76,7 +76,7 @@ class Moments:
         return Moments(labels, both, means, self.scatter + other.scatter + spread.T @ spread)
 
     def _aligned(self, labels: tuple[str, ...]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Counts and means in the order of `labels`; a label that is not there counts 0."""
+        """Order counts and means as `labels`; a label that is not there counts 0."""
         counts, means = np.zeros(len(labels), np.int64), np.zeros((len(labels), self.dimension))
         at = np.searchsorted(np.asarray(labels, dtype=object), np.asarray(self.labels, dtype=object))
         counts[at], means[at] = self.counts, self.means
@@ -84,7 +84,7 @@ class Moments:
 
     @property
     def dimension(self) -> int:
-        return self.scatter.shape[0]
+        return len(self.scatter)
 
     @property
     def count(self) -> int:
@@ -105,6 +105,11 @@ class Moments:
         spread = (self.means - self.mean) * np.sqrt(self.counts)[:, None]
         return (self.scatter + spread.T @ spread) / (self.count - 1)
 
+    @property
+    def varies(self) -> bool:
+        """Whether the embeddings differ, as a PCA needs."""
+        return self.count > 1 and bool(np.any(np.diag(self.covariance) > 0))
+
     def pack(self) -> bytes:
         """Serialise as an Arrow IPC stream of one row, with the upper triangle of the scatter."""
         upper = self.scatter[np.triu_indices(self.dimension)]
@@ -113,7 +118,7 @@ class Moments:
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, _SCHEMA) as writer:
             writer.write_batch(pa.record_batch(arrays, schema=_SCHEMA))
-        return sink.getvalue().to_pybytes()
+        return bytes(sink.getvalue())
 
     @classmethod
     def unpack(cls, packed: bytes) -> "Moments":

@@ -101,7 +101,16 @@ def _store(scheme: str, bucket: str) -> ObjectStore:
 
 
 @cache
-def s3_store(bucket: str) -> S3Store:
+def open_root(root: str) -> ObjectStore:
+    """Open a lake's root, a folder or ``s3://bucket[/prefix]``, for the plain files below it."""
+    if not root.startswith("s3://"):
+        return LocalStore(root, automatic_cleanup=True, mkdir=True)
+    bucket, _, prefix = root.removeprefix("s3://").partition("/")
+    return s3_store(bucket, prefix or None)
+
+
+@cache
+def s3_store(bucket: str, prefix: str | None = None) -> S3Store:
     """Open a bucket with boto3's credentials, region and endpoint, so that both clients agree."""
     import boto3
     from obstore.auth.boto3 import Boto3CredentialProvider
@@ -111,6 +120,7 @@ def s3_store(bucket: str) -> S3Store:
     options: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
     return S3Store(
         bucket,
+        prefix=prefix,
         region=session.region_name or "us-east-1",
         credential_provider=Boto3CredentialProvider(session),
         client_options={"allow_http": bool(endpoint and endpoint.startswith("http:"))},

@@ -39,7 +39,7 @@ def open_lake(location: LakeLocation, app: str, slots: int | None = None) -> Lak
 def log_to_stderr() -> None:
     """Let the step's log begin: one line an event, with the time in UTC."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    for chatty in ("py4j", "botocore", "matplotlib", "fontTools"):
+    for chatty in ("py4j", "botocore", "matplotlib", "fontTools", "pyiceberg"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

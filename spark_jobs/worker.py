@@ -5,7 +5,7 @@ outside the interpreter's lock for most of their time.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -36,7 +36,7 @@ _OUT = 8 * BATCH  # photos in a record batch that leaves: megabytes, not rows, d
 
 NO_LABEL = "no label: the photo stands at the top, in no folder that names its label; move it into one"
 
-Task = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+Task = Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def load_engine(artefact: str, engine: str) -> tuple[Extractor, Engine]:
 def embedding_task(artefact: str, engine: str, done: "Accumulator[int]", rejected: "Accumulator[int]") -> Task:
     """Make the function for ``mapInArrow``: rows of a batch in, rows of `OUTCOME` out; it counts both kinds."""
 
-    def task(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def task(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         extractor, model = load_engine(artefact, engine)
         rows = (Photo(*row) for batch in batches for row in zip(*(column.to_pylist() for column in batch), strict=True))
         for outcomes in _chunks(embed(rows, extractor, model), _OUT):
@@ -128,8 +128,7 @@ def _pixels(photo: Photo, size: tuple[int, int]) -> NDArray[np.uint8] | photos.P
     try:
         if photo.label is None:
             raise photos.PhotoError(NO_LABEL)
-        if photo.size > photos.MAX_BYTES:
-            raise photos.PhotoError(f"too large: {photo.size:,} bytes, at most {photos.MAX_BYTES:,} are read")
+        photos.check_bytes(photo.size)
         return photos.decode(objects.read(photo.uri, photo.etag), size)
     except photos.PhotoError as error:
         return error
