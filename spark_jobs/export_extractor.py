@@ -44,9 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             model = build(architecture, args.weights)
             extractor = export(architecture, model)
             if args.precision == "int8":
-                sample = quantisation.read(args.calibrate, architecture.input_size)
-                f32, extractor = extractor, quantisation.quantise(extractor, sample[: quantisation.CALIBRATION])
-                print(quantisation.compare(f32, extractor, model, sample[quantisation.CALIBRATION :]), file=sys.stderr)
+                calibration, measuring = quantisation.split(quantisation.read(args.calibrate, architecture.input_size))
+                f32, extractor = extractor, quantisation.quantise(extractor, calibration)
+                print(quantisation.compare(f32, extractor, model, measuring), file=sys.stderr)
             path = _write(extractor, args.out)
     except ExtractorError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -160,6 +160,13 @@ def open_engine(extractor: Extractor, engine: str = "openvino", threads: int = 1
     return opened
 
 
+_REMEDY = {
+    "f32": "Install those versions on the nodes, or export the extractor again with the nodes' versions",
+    "int8": "If it was exported on a CPU with VNNI (Intel since Cascade Lake, AMD since Zen 4), it needs nodes with VNNI: "
+    "take those, install those versions on them, or export the extractor with --precision f32",
+}
+
+
 def _check(extractor: Extractor, engine: Engine) -> None:
     try:
         pixels = photos.decode(extractor.test_image, extractor.input_size)
@@ -180,7 +187,7 @@ def _check(extractor: Extractor, engine: Engine) -> None:
         f"cosine {cosine:.6f}, expected at least {extractor.spec.tolerance}; norm {stretch:+.2%}, expected at most "
         f"{extractor.spec.norm_tolerance:.2%} off. Installed here: {_versions(extractor.spec.versions)}; "
         f"where it was exported: {dict(extractor.spec.versions)}. "
-        "Install those versions on the nodes, or export the extractor again with the nodes' versions"
+        f"{_REMEDY[extractor.precision]}"
     )
 
 

@@ -32,6 +32,11 @@ def build(architecture: Architecture, weights: str) -> Any:
     ExtractorError
         If the weights cannot be had, or are not of this architecture.
     """
+    seed = weights.removeprefix("random:") if weights.startswith("random:") else None
+    if seed is not None and not seed.isdecimal():
+        raise ExtractorError(f"Got --weights {weights}; expected random:SEED with a whole number, as in random:0")
+    if seed is None and weights != "imagenet" and not Path(weights).is_file():
+        raise ExtractorError(f"No such file of weights: {weights}; expected imagenet, random:SEED or a file")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"  # a keras.json in the user's home may say otherwise
     import keras
@@ -42,9 +47,6 @@ def build(architecture: Architecture, weights: str) -> Any:
         tf.config.set_visible_devices([], "GPU")  # the reference is computed in plain f32
     application = getattr(keras.applications, architecture.keras_module)
     width, height = architecture.input_size
-    seed = weights.removeprefix("random:") if weights.startswith("random:") else None
-    if seed is not None and not seed.isdecimal():
-        raise ExtractorError(f"Got --weights {weights}; expected random:SEED with a whole number, as in random:0")
     # Always "imagenet", as some applications build another graph for it (EfficientNet has one more layer); where the
     # weights come from is up to the two functions that Keras loads them with.
     with _keras_weights_from(keras, architecture, weights, load=seed is None):
@@ -78,8 +80,6 @@ def _keras_weights_from(keras: Any, architecture: Architecture, weights: str, *,
     def load_file(network: Any, file: str, *args: Any, **options: Any) -> None:
         if not load:
             return
-        if not Path(file).is_file():
-            raise ExtractorError(f"No such file of weights: {file}; expected imagenet, random:SEED or a file")
         try:
             load_weights(network, file, *args, **options)
         except (ValueError, OSError, KeyError) as error:

@@ -1,7 +1,7 @@
 """What Keras itself says, in a process of its own: a script for the tests, not a module for anybody.
 
-Reads one JSON job: exports to make, weights to save, and pixels to embed with the application of ``keras.applications``
-and its own ``preprocess_input``. Writes ``ids.json`` and one ``.npy`` of embeddings for each oracle.
+Reads one JSON job: exports to make, weights to save, pixels to embed with the engine tensorflow, and pixels to embed
+with the application of ``keras.applications`` and its own ``preprocess_input``. Writes ``ids.json`` and one ``.npy`` of embeddings for each oracle.
 """
 
 import contextlib
@@ -20,6 +20,7 @@ import numpy as np
 from spark_jobs import export_extractor
 from spark_jobs.architectures import ARCHITECTURES
 from spark_jobs.artefact import Extractor
+from spark_jobs.extractors import open_engine
 
 
 def embed(name: str, artefact: Path, weights: Path | None, pixels: np.ndarray) -> np.ndarray:
@@ -57,6 +58,9 @@ def main(job: dict, folder: Path) -> None:
             (inner,) = (layer for layer in keras.saving.load_model(saved).layers if isinstance(layer, keras.Model))
             inner.save_weights(job["save_weights"][key])
     (folder / "ids.json").write_text(json.dumps(ids))
+    for key, wanted in job["tensorflow"].items():
+        engine = open_engine(Extractor.load(folder / f"{ids[wanted['export']]}.zip"), "tensorflow")
+        np.save(folder / f"{key}.npy", engine.embed(np.load(wanted["pixels"])))
     for key, oracle in job["oracles"].items():
         artefact = folder / f"{ids[oracle['export']]}.zip"
         weights = Path(oracle["weights"]) if oracle["weights"] else None
