@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from spark_jobs.batch import Batch
 from spark_jobs.extractors import ENGINES, Extractor
 from spark_jobs.lake import Lake, LakeLocation
-from spark_jobs.objects import read_artefact
+from spark_jobs.objects import read_whole
 from spark_jobs.progress import Progress
 from spark_jobs.session import log_to_stderr, open_lake
 from spark_jobs.worker import OUTCOME, embedding_task
@@ -28,13 +28,13 @@ _SMALLEST_TASK, _LARGEST_TASK = 256, 4096  # photos: seconds of work, against th
 class Extracted:
     """What step 1 did."""
 
-    photos: int
-    embedded: int
-    rejected: int
-    seconds: float
+    photos: int = 0
+    embedded: int = 0
+    rejected: int = 0
+    seconds: float = 0.0
 
 
-def extract(lake: Lake, run_id: str, artefact: str, extractor_id: str, engine: str = "openvino") -> Extracted:
+def extract(lake: Lake, run_id: str, extractor_id: str, artefact: str, engine: str = "openvino") -> Extracted:
     """Embed a run's batch in the lake's Spark session.
 
     Parameters
@@ -91,9 +91,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--engine", choices=ENGINES, default="openvino", help="default: openvino")
     args = parser.parse_args(argv)
     log_to_stderr()
-    extractor = Extractor.from_bytes(read_artefact(args.extractor))
+    extractor = Extractor.from_bytes(read_whole(args.extractor))
     lake = open_lake(LakeLocation.parse(args.lake, args.database), f"orchard extract {args.run_id}")
-    extracted = extract(lake, args.run_id, args.extractor, extractor.extractor_id, args.engine)
+    extracted = extract(lake, args.run_id, extractor.extractor_id, args.extractor, args.engine)
     _LOG.info("%s", extracted)
 
 

@@ -58,8 +58,8 @@ def read(uri: str, etag: str) -> bytes:
         raise
 
 
-def read_artefact(address: str) -> bytes:
-    """Get the whole of an object that never changes, by its path or s3:// address."""
+def read_whole(address: str) -> bytes:
+    """Get an object whatever its etag, by its path or s3:// address: an artefact, or a photo from a command line."""
     if not address.startswith("s3://"):
         return Path(address).read_bytes()
     bucket, _, key = address.removeprefix("s3://").partition("/")

@@ -4,9 +4,10 @@ Each table is brought up to date with `embeddings`, whoever left it behind; doin
 """
 
 import argparse
+import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from spark_jobs import coordinates, exports, pictures, recognisers, totals
 from spark_jobs.basis import Request
@@ -23,6 +24,10 @@ class Options:
     request: Request = field(default_factory=Request)
     refit: str = "auto"
     shrinkage: float | None = None  # None: chosen from the moments
+
+    def to_json(self) -> str:
+        """Say what decides the outcome, apart from whether it must be fitted anew."""
+        return json.dumps({"request": asdict(self.request), "shrinkage": self.shrinkage}, sort_keys=True)
 
 
 @dataclass(frozen=True)

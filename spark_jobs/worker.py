@@ -61,7 +61,7 @@ class Outcome:
 @cache
 def load_engine(artefact: str, engine: str) -> tuple[Extractor, Engine]:
     """Load and check an engine, once a Python worker."""
-    extractor = Extractor.from_bytes(objects.read_artefact(artefact))
+    extractor = Extractor.from_bytes(objects.read_whole(artefact))
     return extractor, open_engine(extractor, engine)
 
 

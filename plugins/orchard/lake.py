@@ -55,6 +55,7 @@ RUNS = _schema(
     captured_of_best=DoubleType(),
     captured=DoubleType(),
     accuracy=DoubleType(),
+    options=StringType(),  # of step 2, as JSON
 )
 
 

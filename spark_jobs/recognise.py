@@ -1,0 +1,184 @@
+"""Recognise photos with a lake's recogniser, and find the nearest photos of the lake; without Spark.
+
+python -m spark_jobs.recognise photo.jpg --lake lake/
+"""
+
+import argparse
+import heapq
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyiceberg.catalog import Catalog
+from pyiceberg.expressions import And, EqualTo
+
+from orchard.lake import open_catalog, table_or_none
+from spark_jobs import photos, shelf
+from spark_jobs.artefact import Extractor, ExtractorError
+from spark_jobs.basis import Basis
+from spark_jobs.extractors import open_engine
+from spark_jobs.lake import LakeLocation
+from spark_jobs.objects import read_whole
+from spark_jobs.recogniser import Recogniser
+from spark_jobs.totals import matrix
+
+LABELS = 3
+NEIGHBOURS = 5
+
+
+@dataclass(frozen=True)
+class Label:
+    """A label, and the recogniser's probability for it."""
+
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A photo of the lake, and how far its coordinates are (Euclidean)."""
+
+    uri: str
+    label: str
+    distance: float
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """The answer for one photo: the most probable labels first, the nearest neighbours first."""
+
+    photo: str
+    labels: tuple[Label, ...]
+    neighbours: tuple[Neighbour, ...]
+
+
+class LakeError(RuntimeError):
+    """The lake holds nothing to recognise with."""
+
+
+def recognise(names: Sequence[str], location: LakeLocation, artefact: str | None = None) -> list[Recognised]:
+    """Recognise photos, by the newest recogniser of the artefact's extractor (default: of all extractors).
+
+    Parameters
+    ----------
+    names : sequence of str
+        Paths, or ``s3://`` addresses.
+
+    Raises
+    ------
+    LakeError
+        There is no lake, or no recogniser of that extractor in it.
+    PhotoError
+        A photo cannot be read; the message names it.
+    """
+    if not location.is_s3 and not Path(location.root, "catalog.db").is_file():
+        raise LakeError(
+            f"There is no lake in {location.root}: `python -m spark_jobs.run_local PHOTOS --lake DIR` makes one."
+        )
+    catalog = open_catalog(location.root, location.database)
+    given = Extractor.load(artefact) if artefact else None
+    row = _newest(catalog, location.database, "recognisers", given.extractor_id if given else None)
+    if row is None:
+        known = f" of {given.extractor_id}" if given else ""
+        raise LakeError(f"The lake {location.root} holds no recogniser{known}: run_local (or the DAG) makes one.")
+    extractor = given or shelf.take(location.root, row["extractor_id"])
+    recogniser = Recogniser(tuple(row["labels"]), np.array(row["weights"]), np.array(row["biases"]), row["shrinkage"])
+    embeddings = _embed(names, extractor)
+    probabilities = recogniser.probabilities(embeddings)
+    neighbours = _nearest(catalog, location.database, extractor.extractor_id, embeddings)
+    answers = []
+    for name, chances, near in zip(names, probabilities, neighbours, strict=True):
+        best = np.argsort(-chances, kind="stable")[:LABELS]
+        labels = tuple(Label(recogniser.labels[i], float(chances[i])) for i in best)
+        answers.append(Recognised(name, labels, tuple(near)))
+    return answers
+
+
+def _embed(names: Sequence[str], extractor: Extractor) -> NDArray[np.float32]:
+    engine = open_engine(extractor)
+    rows = []
+    for name in names:
+        try:
+            rows.append(engine.embed(photos.decode(read_whole(name), extractor.input_size)[np.newaxis])[0])
+        except (photos.PhotoError, FileNotFoundError, IsADirectoryError) as error:
+            reason = str(error) if isinstance(error, photos.PhotoError) else "there is no such file"
+            raise photos.PhotoError(f"{name}: {reason}") from error
+    return np.stack(rows)
+
+
+def _nearest(
+    catalog: Catalog, database: str, extractor_id: str, embeddings: NDArray[np.float32]
+) -> list[list[Neighbour]]:
+    """Find the nearest photos in one pass over the coordinates, holding some thousands of them at a time."""
+    table = table_or_none(catalog, database, "coordinates")
+    first = (
+        table and table.scan(EqualTo("extractor_id", extractor_id), selected_fields=("basis_id",), limit=1).to_arrow()
+    )
+    if not table or not len(first):
+        return [[] for _ in embeddings]
+    basis_id = first["basis_id"][0].as_py()
+    row = _newest(catalog, database, "bases", extractor_id, basis_id=basis_id)
+    assert row is not None  # a basis is stored before any coordinates in it
+    arrays = (np.array(row[name]) for name in ("mean", "scale", "components", "eigenvalues"))
+    places = Basis(*arrays, row["count"]).project(embeddings)  # type: ignore[call-arg, arg-type]
+    best: list[list[tuple[float, str, str]]] = [[] for _ in places]
+    where = And(EqualTo("extractor_id", extractor_id), EqualTo("basis_id", basis_id))
+    for batch in table.scan(where, selected_fields=("uri", "label", "coordinates")).to_arrow_batch_reader():
+        there = matrix(batch["coordinates"])
+        for i, place in enumerate(places):
+            distances = np.linalg.norm(there - place, axis=1)
+            for j in np.argsort(distances, kind="stable")[:NEIGHBOURS].tolist():
+                found = (-float(distances[j]), batch["uri"][j].as_py(), batch["label"][j].as_py())
+                push = heapq.heappush if len(best[i]) < NEIGHBOURS else heapq.heappushpop
+                push(best[i], found)
+    return [[Neighbour(uri, label, -far) for far, uri, label in sorted(heap, reverse=True)] for heap in best]
+
+
+def _newest(
+    catalog: Catalog, database: str, name: str, extractor_id: str | None, **equals: str
+) -> dict[str, Any] | None:
+    """Load the newest row of a table; its wide columns of that row alone."""
+    table = table_or_none(catalog, database, name)
+    if table is None:
+        return None
+    conditions = equals | ({"extractor_id": extractor_id} if extractor_id else {})
+    rows = table.scan(selected_fields=("created_at", *conditions)).to_arrow().to_pylist()
+    rows = [row for row in rows if all(row[column] == value for column, value in conditions.items())]
+    if not rows:
+        return None
+    created_at = max(row["created_at"] for row in rows).isoformat()
+    chosen: list[dict[str, Any]] = table.scan(EqualTo("created_at", created_at)).to_arrow().to_pylist()
+    return chosen[0]
+
+
+def describe(answer: Recognised) -> str:
+    """Say what a photo is, for a person."""
+    labels = ", ".join(f"{label.label} {label.probability:.1%}" for label in answer.labels)
+    lines = [f"{answer.photo}: {labels}"]
+    lines += [f"  {near.distance:8.3f}  {near.label}  {near.uri}" for near in answer.neighbours]
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m spark_jobs.recognise", description=__doc__)
+    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="path or s3:// address of a photo")
+    parser.add_argument("--lake", required=True, metavar="DIR", help="the lake: a folder, or s3://bucket[/prefix]")
+    parser.add_argument("--extractor", metavar="ARTEFACT", help="default: the one of the lake's newest recogniser")
+    parser.add_argument("--json", action="store_true", help="print a JSON list, one object a photo")
+    args = parser.parse_args(argv)
+    try:
+        answers = recognise(args.photos, LakeLocation.parse(args.lake), args.extractor)
+    except (photos.PhotoError, ExtractorError, LakeError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps([asdict(a) for a in answers], indent=2) if args.json else "\n".join(map(describe, answers)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,224 @@
+"""Discovery and both steps on one machine: a folder of photos (or an S3 prefix) in, a lake out.
+
+For a data scientist without Airflow or AWS. It plays the control plane's part itself, so it is the one module of
+spark_jobs that uses plugins/orchard (which needs no Airflow for this).
+"""
+
+import argparse
+import fcntl
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from orchard import ledger
+from orchard.discovery import Found, MassDeletionError, find
+from orchard.lake import open_catalog
+from spark_jobs import shelf
+from spark_jobs.artefact import Extractor, ExtractorError
+from spark_jobs.extract_embeddings import Extracted, extract
+from spark_jobs.extractors import ENGINES
+from spark_jobs.lake import Lake, LakeLocation
+from spark_jobs.reduce_embeddings import Options, Reduced, add_options, read_options, reduce_run
+from spark_jobs.session import log_to_stderr, open_lake
+
+_LOG = logging.getLogger("run_local")
+
+
+@dataclass(frozen=True)
+class Done:
+    """One run, from discovery to the recogniser; None for what was not needed."""
+
+    run_id: str
+    extractor_id: str
+    found: Found | None = None
+    extracted: Extracted | None = None
+    reduced: Reduced | None = None
+    rejects: tuple[tuple[str, str], ...] = ()  # uri and reason of the first few
+
+
+def run_local(
+    photos: str,
+    location: LakeLocation,
+    artefact: str | None = None,
+    options: Options | None = None,
+    engine: str = "openvino",
+    *,
+    mass_deletion_meant: bool = False,
+) -> list[Done]:
+    """Bring a lake up to date with a folder of photos.
+
+    Runs that were killed before their end are done again first. Where no photo was added, changed or deleted, and the
+    basis in use is the one asked for, nothing is done, and Spark does not even start.
+
+    Parameters
+    ----------
+    photos : str
+        A folder with one folder a label, or ``s3://bucket/prefix``.
+    artefact : str, optional
+        Default: the one that the lake's newest run used; for a new lake Keras' ImageNet MobileNetV2.
+
+    Returns
+    -------
+    list of Done
+        What was done, in order; the last one is what was found now, even if that was nothing.
+    """
+    options = options or Options()
+    with _alone(location):
+        catalog = open_catalog(location.root, location.database)
+        extractor_id = _extractor(location.root, artefact, ledger.newest(catalog, location.database)).extractor_id
+        before = ledger.newest(catalog, location.database, extractor_id)
+        killed = ledger.unfinished(catalog, location.database)
+        run = ledger.Run(f"local-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}Z", extractor_id)
+        # All that pyiceberg writes comes before Spark, which then keeps a lock on a SQLite catalog.
+        started = time.monotonic()
+        found = find(catalog, location.database, *run, [photos], mass_deletion_meant=mass_deletion_meant)
+        seconds = time.monotonic() - started
+        asked_anew = before is not None and (options.refit == "always" or before["options"] != options.to_json())
+        if found.nothing and not killed and not asked_anew:
+            return [Done(*run, found)]
+        lake = open_lake(location, f"orchard {run.run_id}")
+        try:
+            done = []
+            for again in killed:
+                _LOG.info("Run %s was killed before its end: it is done again.", again.run_id)
+                done.append(_steps(lake, again, None, 0.0, options, engine))
+            return [*done, _steps(lake, run, found, seconds, options, engine)]
+        finally:
+            lake.spark.stop()
+
+
+def _steps(
+    lake: Lake, run: ledger.Run, found: Found | None, find_seconds: float, options: Options, engine: str
+) -> Done:
+    """Do both steps of a run, and write its row of `runs`, which says that it reached its end."""
+    started = time.monotonic()
+    began = datetime.now(UTC)
+    mine = {"extractor_id": run.extractor_id, "run_id": run.run_id}
+    extracted, rejects = Extracted(), []
+    if found is None or not found.nothing:
+        extracted = extract(lake, *run, shelf.address(lake.location.root, run.extractor_id), engine)
+        rejects = lake.table("rejects", **mine).orderBy("uri").limit(10).select("uri", "reason").collect()
+    extracted_at = time.monotonic()
+    reduced = reduce_run(lake, run.run_id, run.extractor_id, options)
+    row: dict[str, Any] = {
+        **mine,
+        "started_at": began,
+        "ended_at": datetime.now(UTC),
+        "added": found.added if found else None,
+        "changed": found.changed if found else None,
+        "deleted": found.deleted if found else None,
+        "embedded": extracted.embedded,
+        "rejected": extracted.rejected,
+        "find_seconds": find_seconds,
+        "extract_seconds": extracted_at - started,
+        "reduce_seconds": time.monotonic() - extracted_at,
+        "cluster": "local",
+        "cost_dollars": 0.0,
+        "basis_id": reduced.basis_id,
+        "why": reduced.why,
+        "captured_of_best": reduced.captured_of_best,
+        "captured": reduced.captured,
+        "accuracy": reduced.accuracy,
+        "options": options.to_json(),
+    }
+    lake.replace("runs", lake.rows("runs", [row]), run_id=run.run_id)
+    return Done(*run, found, extracted, reduced, tuple((reject.uri, reject.reason) for reject in rejects))
+
+
+def _extractor(root: str, artefact: str | None, newest: dict[str, Any] | None) -> Extractor:
+    """Put the artefact that is asked for on the lake's shelf, or take the one that the newest run used."""
+    if artefact is not None:
+        return shelf.put(root, artefact)
+    return shelf.take(root, newest["extractor_id"]) if newest else shelf.put_default(root)
+
+
+@contextmanager
+def _alone(location: LakeLocation) -> Iterator[None]:
+    """Keep a second run_local off the same local lake: two would fight over its catalog."""
+    if location.is_s3:
+        yield
+        return
+    Path(location.root).mkdir(parents=True, exist_ok=True)
+    with open(f"{location.root}/.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BlockingIOError(f"Another run works on the lake {location.root}: wait until it has ended.") from None
+        yield
+
+
+def describe(done: Done) -> str:
+    """Say what a run did, for a person."""
+    lines = [f"Run {done.run_id}, extractor {done.extractor_id}"]
+    if found := done.found:
+        lines.append(
+            f"  photos      {found.listed:,} listed: {found.added:,} new, {found.changed:,} changed, "
+            f"{found.deleted:,} deleted" + ("" if found.listed else " (no photo was found there)")
+        )
+    if done.extracted is None or done.reduced is None:
+        return "\n".join([*lines, "  nothing to do"])
+    extracted, reduced = done.extracted, done.reduced
+    if extracted.photos:
+        rate = f"{extracted.photos / extracted.seconds:.0f} a second"
+        lines.append(f"  embedded    {extracted.embedded:,} in {extracted.seconds:.1f} s ({rate})")
+    if extracted.rejected:
+        lines.append(f"  rejected    {extracted.rejected:,}:")
+        lines += [f"              {uri}: {reason}" for uri, reason in done.rejects]
+        lines += ["              ..., all of them in the table rejects"] * (extracted.rejected > len(done.rejects))
+    if reduced.captured is not None:
+        lines.append(
+            f"  basis       {reduced.basis_id}, {f'new ({reduced.why})' if reduced.why else 'kept'}: "
+            f"{reduced.components} components hold {reduced.captured:.1%} of the variance of {reduced.photos:,} photos"
+        )
+    if reduced.shrinkage is not None:
+        judged = (
+            "" if reduced.accuracy is None else f", right about {reduced.accuracy:.1%} of this run's photos, unseen"
+        )
+        lines.append(f"  recogniser  {reduced.labels} labels, shrinkage {reduced.shrinkage:.3f}{judged}")
+    lines += [f"  wrote       {file}" for file in reduced.files if file.endswith((".png", ".csv"))]
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m spark_jobs.run_local", description=__doc__)
+    parser.add_argument("photos", metavar="PHOTOS", help="folder of photos, one folder a label; or s3://bucket/prefix")
+    parser.add_argument("--lake", required=True, metavar="DIR", help="the lake: a folder, made when missing")
+    parser.add_argument(
+        "--extractor", metavar="ARTEFACT", help="default: the lake's; of a new lake, ImageNet MobileNetV2"
+    )
+    parser.add_argument("--engine", choices=ENGINES, default="openvino", help="default: openvino")
+    add_options(parser)
+    parser.add_argument(
+        "--mass-deletion-meant", action="store_true", help="go on where more than a fifth of the lake's photos is gone"
+    )
+    parser.add_argument("--json", action="store_true", help="print what was done as a JSON list, one object a run")
+    args = parser.parse_args(argv)
+    log_to_stderr()
+    try:
+        done = run_local(
+            args.photos,
+            LakeLocation.parse(args.lake),
+            args.extractor,
+            read_options(args),
+            args.engine,
+            mass_deletion_meant=args.mass_deletion_meant,
+        )
+    except (ValueError, NotADirectoryError, BlockingIOError, ExtractorError, MassDeletionError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if args.json:
+        print(json.dumps([asdict(run) for run in done], indent=2))
+    else:
+        print("\n".join(map(describe, done)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
