@@ -162,8 +162,8 @@ def open_engine(extractor: Extractor, engine: str = "openvino", threads: int = 1
 
 _REMEDY = {
     "f32": "Install those versions on the nodes, or export the extractor again with the nodes' versions",
-    "int8": "If it was exported on a CPU with VNNI (Intel since Cascade Lake, AMD since Zen 4), it needs nodes with VNNI: "
-    "take those, install those versions on them, or export the extractor with --precision f32",
+    "int8": "Exported on a CPU with VNNI (Intel since Cascade Lake, AMD since Zen 4), it needs nodes with VNNI: take "
+    "those, install those versions on them, or export the extractor with --precision f32",
 }
 
 

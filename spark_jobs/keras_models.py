@@ -83,8 +83,9 @@ def _keras_weights_from(keras: Any, architecture: Architecture, weights: str, *,
         try:
             load_weights(network, file, *args, **options)
         except (ValueError, OSError, KeyError) as error:
+            reason = " ".join(str(error).split())[:200]  # Keras lists all layers
             raise ExtractorError(
-                f"The weights in {file} do not fit {architecture.name} ({error}); expected a Keras file (.h5, .keras) "
+                f"The weights in {file} do not fit {architecture.name} ({reason}); expected a Keras file (.h5, .keras) "
                 f"of {architecture.keras_class} without its classifier (include_top=False)"
             ) from error
 

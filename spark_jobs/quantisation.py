@@ -161,15 +161,15 @@ def recognition(embeddings: FloatArray, measuring: Photos) -> float | None:
     Returns
     -------
     float or None
-        The share of right answers; None where there are no two labels with photos in both halves.
+        The share of right answers; None where there are too few labels, or too few photos of them.
     """
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
     even = measuring.rounds % 2 == 0
     shared = np.intersect1d(measuring.labels[even], measuring.labels[~even])
-    if len(shared) < 2:
-        return None
     known = np.isin(measuring.labels, shared)
+    if len(shared) < 2 or min(np.sum(known & even), np.sum(known & ~even)) <= len(shared):
+        return None
     right = []
     for fitted in (even, ~even):
         discriminant = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=SHRINKAGE)

@@ -109,7 +109,7 @@ def exported(
     """All that the tests want of Keras, in one process: tensorflow takes ten seconds to import."""
     folder = tmp_path_factory.mktemp("exported")
     np.save(folder / "rendered.npy", rendered)
-    for number, pixels in enumerate(np.repeat(rendered, 2, axis=0)):
+    for number, pixels in enumerate(np.repeat(rendered, 3, axis=0)):
         photo = folder / "photos" / f"label-{number % 2}" / f"{number}.png"
         photo.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.roll(pixels, 11 * number, axis=0)).save(photo)

@@ -49,7 +49,7 @@ def test_real_weights_have_this_hash(exported, shared):
 
 
 def test_int8_is_measured_beside_f32(exported):
-    table = exported.log[exported.log.index("5 photos that int8 was not calibrated with; one thread") :].splitlines()
+    table = exported.log[exported.log.index("8 photos that int8 was not calibrated with; one thread") :].splitlines()
     assert re.sub(" +", " ", table[1]) == "precision cosine to Keras: min, median recognition photos/s MB"
     f32, int8 = (re.fullmatch(r"(\w+) +([\d.]+), ([\d.]+) +([\d.]+)% +(\d+) +([\d.]+)", line) for line in table[2:4])
     assert (f32[1], int8[1]) == ("f32", "int8")
@@ -152,6 +152,8 @@ def test_recognition_is_measured_on_photos_it_was_not_fitted_on():
     assert quantisation.recognition(noise, measuring) < 0.7
     alone = quantisation.Photos(measuring.pixels, np.full(80, "apple"), rounds)
     assert quantisation.recognition(apart, alone) is None
+    few = quantisation.Photos(measuring.pixels[:4], labels[:4], rounds[:4])  # two of each label: no spread within
+    assert quantisation.recognition(apart[:4], few) is None
 
 
 def test_nothing_is_left_where_writing_fails(random_artefact, tmp_path, monkeypatch):
