@@ -55,7 +55,7 @@ class Moments:
         x = np.asarray(embeddings, np.float64)
         if not len(x):
             return cls.empty(x.shape[1])
-        names, index = np.unique(np.asarray(labels, dtype=object).astype(str), return_inverse=True)
+        names, index = np.unique(np.asarray(labels, dtype=object), return_inverse=True)
         counts = np.bincount(index, minlength=len(names)).astype(np.int64)
         order = np.argsort(index, kind="stable")
         starts = np.concatenate([[0], np.cumsum(counts)[:-1]])

@@ -3,19 +3,22 @@
 obstore does the reading; it refuses a few keys that S3 allows (``a//b.jpg``, newlines), which boto3 and ``open`` take.
 """
 
+import errno
 import os
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import obstore
-from obstore.exceptions import PermissionDeniedError, PreconditionError
+from obstore.exceptions import GenericError, PermissionDeniedError, PreconditionError
 from obstore.store import LocalStore, ObjectStore, S3Store
 
 from spark_jobs.photos import PhotoError
 
 _GONE = "gone: the object was deleted after it was listed"
 _NO_FILE = f"{_GONE} (or its name is not UTF-8)"
+# A folder on the way may have become a file, or a link one to itself; the escapes of a name that is not UTF-8 are long.
+_NO_FILE_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG)
 _CHANGED = "changed: the object was overwritten after it was listed; the next run will find its new version"
 _ARCHIVED = "archived: the object is in a storage class that must be restored before it can be read"
 
@@ -41,11 +44,17 @@ def read(uri: str, etag: str) -> bytes:
     bucket, _, key = path.partition("/")
     if scheme not in ("file", "s3"):
         raise ValueError(f"Expected a uri file://... or s3://..., got {uri!r}.")
+    if scheme == "s3" and key != key.strip("/"):  # obstore would strip them, and read another object
+        return _read_s3(bucket, key, etag)
     try:
         data = obstore.get(_store(scheme, bucket), key, options={"if_match": etag}).bytes()
         return data.to_bytes()
     except ValueError:  # the key is one that obstore cannot name
         return _read_file("/" + key, etag) if scheme == "file" else _read_s3(bucket, key, etag)
+    except GenericError:
+        if scheme == "s3":
+            raise
+        return _read_file("/" + key, etag)  # which tells apart what obstore does not
     except FileNotFoundError as error:
         if "NoSuchBucket" in str(error):
             raise
@@ -67,8 +76,8 @@ def read_whole(address: str) -> bytes:
 
 
 def file_etag(status: os.stat_result) -> str:
-    """Compute the etag that obstore gives a local file: inode, modification time (microseconds) and size."""
-    return f'"{status.st_ino:x}-{status.st_mtime_ns // 1000:x}-{status.st_size:x}"'
+    """Compute the etag that obstore gives a local file: inode, microseconds since 1970 (0 before) and size."""
+    return f'"{status.st_ino:x}-{max(status.st_mtime_ns // 1000, 0):x}-{status.st_size:x}"'
 
 
 def _read_file(path: str, etag: str) -> bytes:
@@ -77,7 +86,9 @@ def _read_file(path: str, etag: str) -> bytes:
             if file_etag(os.fstat(file.fileno())) != etag:
                 raise PhotoError(_CHANGED)
             return file.read()
-    except FileNotFoundError:
+    except OSError as error:
+        if error.errno not in _NO_FILE_THERE:
+            raise
         raise PhotoError(_NO_FILE) from None
 
 

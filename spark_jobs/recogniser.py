@@ -12,6 +12,8 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from spark_jobs.moments import Moments
 
+_SINGULAR = 1e-10  # share of a feature's variance that rounding alone may leave unexplained
+
 
 @dataclass(frozen=True, eq=False)
 class Recogniser:
@@ -49,7 +51,9 @@ class Recogniser:
         # One photo a label leaves no scatter at all: then the nearest mean decides, in units of 1.
         covariance[np.diag_indices_from(covariance)] += shrinkage * mean_variance if mean_variance > 0 else 1.0
         try:
-            weights = cho_solve(cho_factor(covariance, lower=True), moments.means.T).T
+            if shrinkage == 0 and mean_variance > 0 and moments.count - len(moments.labels) < moments.dimension:
+                raise LinAlgError("fewer embeddings than numbers")  # rounding might hide it
+            weights = cho_solve(_factor(covariance), moments.means.T).T
         except LinAlgError as error:
             raise ValueError(
                 f"{moments.count} embeddings of {moments.dimension} numbers have a singular covariance, "
@@ -70,6 +74,16 @@ class Recogniser:
             return 0
         best = self.probabilities(embeddings).argmax(axis=1)
         return sum(self.labels[i] == label for i, label in zip(best, labels, strict=True))
+
+
+def _factor(covariance: NDArray[np.float64]) -> tuple[NDArray[np.float64], bool]:
+    """Factorise by Cholesky; a singular matrix raises LinAlgError also where rounding makes its pivots positive."""
+    lower, _ = cho_factor(covariance, lower=True)
+    # A pivot over its variance is the share of a feature that no other feature explains.
+    unexplained = np.diag(lower) ** 2 / np.diag(covariance)
+    if unexplained.min() < _SINGULAR:
+        raise LinAlgError("singular to working precision")
+    return lower, True
 
 
 def oracle_shrinkage(moments: Moments) -> float:

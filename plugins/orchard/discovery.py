@@ -81,20 +81,29 @@ def find(
     ------
     MassDeletionError
         See `mass_deletion_meant`.
+    ValueError
+        Without any prefix.
     """
+    if not prefixes:
+        raise ValueError("Expected at least one prefix, s3://bucket/prefix or a folder, got none.")
     batches = catalog.load_table((database, "batches"))
     with tempfile.TemporaryDirectory(prefix="orchard-") as folder, duckdb.connect(f"{folder}/compare.db") as db:
         db.execute(
-            f"SET memory_limit = '{_MEMORY}'; SET temp_directory = '{folder}'; SET preserve_insertion_order = false"
+            f"SET memory_limit = '{_MEMORY}'; SET temp_directory = '{folder}'; SET preserve_insertion_order = false; "
+            "SET TimeZone = 'UTC'"  # the machine's otherwise, which Iceberg does not take
         )
         if (fixed := _fixed(db, catalog, database, run_id, extractor_id)) is not None:
             return fixed
         canonical = sorted({canonical_prefix(prefix) for prefix in prefixes})
+        # Prefixes may overlap. The label of a photo at the top of a folder depends on which one it is listed under.
+        outermost = [
+            prefix for prefix in canonical if not any(prefix.startswith(other) for other in {*canonical} - {prefix})
+        ]
         listed = pa.RecordBatchReader.from_batches(
-            SCHEMA, (batch for prefix in canonical for batch in list_photos(prefix))
+            SCHEMA, (batch for prefix in outermost for batch in list_photos(prefix))
         )
         db.register("listing", listed)
-        db.execute("CREATE TABLE listed AS SELECT DISTINCT ON (uri) * FROM listing")  # prefixes may overlap
+        db.execute("CREATE TABLE listed AS SELECT DISTINCT ON (uri) * FROM listing")
         _load_known(db, catalog, database, extractor_id, canonical)
         if not mass_deletion_meant:
             _check_deletions(db, canonical)

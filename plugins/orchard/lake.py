@@ -66,6 +66,11 @@ def open_catalog(root: str, database: str = "orchard") -> Catalog:
     ----------
     root : str
         A folder (made when missing), or ``s3://bucket[/prefix]``, whose tables are in Glue.
+
+    Raises
+    ------
+    ValueError
+        For a folder whose path holds ?, # or %.
     """
     if root.startswith("s3://"):
         properties = {"type": "glue", "warehouse": f"{root.rstrip('/')}/tables"}
@@ -75,6 +80,8 @@ def open_catalog(root: str, database: str = "orchard") -> Catalog:
             properties |= {"glue.region": region, "s3.region": region}
     else:
         folder = Path(root.removeprefix("file://")).absolute()
+        if odd := sorted({*str(folder)} & {*"?#%"}):  # they would end, or escape, in the catalog's addresses
+            raise ValueError(f"{root}: expected a folder for the lake without {' or '.join(odd)} in its path.")
         (folder / "tables").mkdir(parents=True, exist_ok=True)
         properties = {"type": "sql", "uri": f"sqlite:///{folder}/catalog.db", "warehouse": f"{folder}/tables"}
     catalog = load_catalog(CATALOG, **properties)

@@ -3,7 +3,10 @@
 It takes every key that S3 allows and every name that a file system does (obstore's listing fails as a whole on some).
 """
 
+import errno
 import os
+import stat
+from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
@@ -23,6 +26,8 @@ SCHEMA = pa.schema(
     ]
 )
 _ROWS = 50_000  # a batch of some megabytes
+_FILES = (stat.S_IFREG, stat.S_IFLNK)
+_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)  # where a link can lead
 
 
 class Photo(NamedTuple):
@@ -81,27 +86,38 @@ def _list_bucket(prefix: str) -> Iterator[Photo]:
 
 
 def _list_folder(top: str) -> Iterator[Photo]:
-    waiting, seen = [top], set()
-    while waiting:
-        folder = waiting.pop()
+    waiting, links, seen = [top], deque[str](), set()
+    while waiting or links:
+        # Links to folders come last: a photo that stands in a folder of its own keeps that folder's name as its label.
+        folder = waiting.pop() if waiting else links.popleft()
         status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in seen:  # a link to a folder above it
+        if (status.st_dev, status.st_ino) in seen:  # a link to a folder above it, or listed already
             continue
         seen.add((status.st_dev, status.st_ino))
         with os.scandir(folder) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
-                if entry.is_dir():
-                    waiting.append(entry.path)
-                elif entry.name.lower().endswith(SUFFIXES) and (entry.is_file() or entry.is_symlink()):
-                    yield _file(entry, None if folder == top else _text(os.path.basename(folder)))
+                status = _status(entry)
+                if stat.S_ISDIR(status.st_mode):
+                    (links if entry.is_symlink() else waiting).append(entry.path)
+                elif entry.name.lower().endswith(SUFFIXES) and stat.S_IFMT(status.st_mode) in _FILES:
+                    label = None if folder == top else _text(os.path.basename(folder))
+                    modified = datetime.fromtimestamp(status.st_mtime, UTC)
+                    yield Photo(f"file://{_text(entry.path)}", _etag(status), status.st_size, modified, label)
 
 
-def _file(entry: os.DirEntry[str], label: str | None) -> Photo:
-    status = entry.stat(follow_symlinks=entry.is_file())  # of a link to nowhere, the link: reading it will say so
-    # As obstore makes it, which reads the file on condition of it.
-    etag = f'"{status.st_ino:x}-{status.st_mtime_ns // 1000:x}-{status.st_size:x}"'
-    modified = datetime.fromtimestamp(status.st_mtime, UTC)
-    return Photo(f"file://{_text(entry.path)}", etag, status.st_size, modified, label)
+def _status(entry: os.DirEntry[str]) -> os.stat_result:
+    """Status of what an entry leads to; of a link to nowhere or to itself, the link's: reading it will say so."""
+    try:
+        return entry.stat()
+    except OSError as error:
+        if error.errno in _NOWHERE and entry.is_symlink():
+            return entry.stat(follow_symlinks=False)
+        raise
+
+
+def _etag(status: os.stat_result) -> str:
+    """Etag as obstore makes it, which reads the file on condition of it; before 1970 it says 1970."""
+    return f'"{status.st_ino:x}-{max(status.st_mtime_ns // 1000, 0):x}-{status.st_size:x}"'
 
 
 def _text(name: str) -> str:
