@@ -1,8 +1,8 @@
 """What Keras itself says, in a process of its own: a script for the tests, not a module for anybody.
 
 Reads one JSON job: exports to make, weights to save, pixels to embed with the engine tensorflow, and pixels to embed
-with the application of ``keras.applications`` and its own ``preprocess_input``. Writes ``ids.json``, and one ``.npy`` of
-embeddings for each of the two kinds.
+with the application of ``keras.applications`` and its own ``preprocess_input``. Writes ``ids.json`` and the embeddings,
+one ``.npy`` for each of either kind.
 """
 
 import contextlib
