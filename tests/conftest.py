@@ -1,0 +1,119 @@
+"""AWS on this machine, for the tests that ask for it: a general emulator, started once a session."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import boto3
+import pytest
+
+REGION = "eu-west-1"
+
+
+@dataclass(frozen=True)
+class Aws:
+    """An AWS that answers at `url`.
+
+    Attributes
+    ----------
+    environment : Mapping of str to str
+        What makes any client of AWS use it.
+    """
+
+    url: str
+    environment: Mapping[str, str]
+
+    def client(self, service: str, key: str = "test") -> Any:
+        """Open a client that does not depend on the environment."""
+        return boto3.client(
+            service, endpoint_url=self.url, region_name=REGION, aws_access_key_id=key, aws_secret_access_key="test"
+        )
+
+
+@pytest.fixture(scope="session")
+def aws_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    """Start ministack, empty, with its IAM enforced (the key `test` is root), and nothing kept."""
+    folder = tmp_path_factory.mktemp("aws")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": "127.0.0.1",
+        "AUTH": "true",
+        "PERSIST_STATE": "0",
+        "S3_PERSIST": "0",
+        "IOT_MTLS_ENABLED": "0",  # it would listen on a fixed port
+        "SFTP_ENABLED": "0",
+        "TMPDIR": str(folder),
+    }
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "ministack"],
+            cwd=folder,
+            env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | settings,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _wait(server, f"{url}/_ministack/health", folder / "log")
+        yield Aws(
+            url,
+            MappingProxyType(
+                {
+                    "AWS_ENDPOINT_URL": url,
+                    "AWS_ACCESS_KEY_ID": "test",
+                    "AWS_SECRET_ACCESS_KEY": "test",
+                    "AWS_REGION": REGION,
+                    "AWS_DEFAULT_REGION": REGION,
+                }
+            ),
+        )
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def _wait(server: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+    until = time.monotonic() + 60
+    while server.poll() is None and time.monotonic() < until:
+        try:
+            with urlopen(url, timeout=5):
+                return
+        except (URLError, OSError):
+            time.sleep(0.05)
+    raise RuntimeError(f"ministack does not answer at {url}:\n{log.read_text(errors='replace')[-3000:]}")
+
+
+@pytest.fixture
+def aws(aws_server: Aws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Aws:
+    """Make every client of AWS in this test use the emulator; nothing is in it but what other tests left."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in aws_server.environment.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):  # a developer's own
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    return aws_server
+
+
+@pytest.fixture
+def bucket(aws: Aws) -> str:
+    """Make a bucket of a name of its own."""
+    name = f"orchard-{uuid.uuid4().hex[:12]}"
+    aws.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+    return name
