@@ -16,7 +16,8 @@ from pyspark.sql import functions as F
 from spark_jobs.basis import Basis, Request, why_refit
 from spark_jobs.lake import Lake, run_in
 from spark_jobs.moments import Moments
-from spark_jobs.totals import BatchTask, matrix
+from spark_jobs.totals import BatchTask
+from spark_jobs.vectors import lists, matrix
 
 _LOG = logging.getLogger("reduce")
 REFIT = ("auto", "always", "never")
@@ -119,11 +120,9 @@ def _store(lake: Lake, extractor_id: str, basis: Basis, request: Request, why: s
 def _projection(basis: Basis) -> BatchTask:
     def project(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            coordinates = basis.project(matrix(batch["embedding"]))
-            offsets = np.arange(0, coordinates.size + 1, coordinates.shape[1], dtype=np.int32)
-            lists = pa.ListArray.from_arrays(pa.array(offsets), pa.array(coordinates.ravel()))
+            coordinates = lists(basis.project(matrix(batch["embedding"])))
             yield pa.record_batch(
-                [*(batch[name] for name in ("uri", "etag", "label", "run_id")), lists],
+                [*(batch[name] for name in ("uri", "etag", "label", "run_id")), coordinates],
                 names=["uri", "etag", "label", "run_id", "coordinates"],
             )
 

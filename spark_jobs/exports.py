@@ -21,7 +21,8 @@ from pyspark.sql import functions as F
 
 from spark_jobs import objects
 from spark_jobs.lake import Lake, run_in
-from spark_jobs.totals import BatchTask, matrix
+from spark_jobs.totals import BatchTask
+from spark_jobs.vectors import matrix
 
 _LOG = logging.getLogger("reduce")
 _ROWS = 100_000  # in a file, about

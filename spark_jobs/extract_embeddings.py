@@ -14,7 +14,8 @@ from pyspark.sql import functions as F
 
 from spark_jobs.batch import Batch
 from spark_jobs.extractors import ENGINES, Extractor
-from spark_jobs.lake import Lake, LakeLocation
+from spark_jobs.lake import Lake
+from spark_jobs.location import LakeLocation
 from spark_jobs.objects import read_whole
 from spark_jobs.progress import Progress
 from spark_jobs.session import log_to_stderr, open_lake

@@ -22,10 +22,10 @@ from spark_jobs import photos, shelf
 from spark_jobs.artefact import Extractor, ExtractorError
 from spark_jobs.basis import Basis
 from spark_jobs.extractors import open_engine
-from spark_jobs.lake import LakeLocation
+from spark_jobs.location import LakeLocation
 from spark_jobs.objects import read_whole
 from spark_jobs.recogniser import Recogniser
-from spark_jobs.totals import matrix
+from spark_jobs.vectors import matrix
 
 LABELS = 3
 NEIGHBOURS = 5
@@ -116,16 +116,16 @@ def _nearest(
 ) -> list[list[Neighbour]]:
     """Find the nearest photos in one pass over the coordinates, holding some thousands of them at a time."""
     table = table_or_none(catalog, database, "coordinates")
-    first = (
-        table and table.scan(EqualTo("extractor_id", extractor_id), selected_fields=("basis_id",), limit=1).to_arrow()
-    )
-    if not table or not len(first):
+    if table is None:
+        return [[] for _ in embeddings]
+    first = table.scan(EqualTo("extractor_id", extractor_id), selected_fields=("basis_id",), limit=1).to_arrow()
+    if not len(first):
         return [[] for _ in embeddings]
     basis_id = first["basis_id"][0].as_py()
     row = _newest(catalog, database, "bases", extractor_id, basis_id=basis_id)
     assert row is not None  # a basis is stored before any coordinates in it
-    arrays = (np.array(row[name]) for name in ("mean", "scale", "components", "eigenvalues"))
-    places = Basis(*arrays, row["count"]).project(embeddings)  # type: ignore[call-arg, arg-type]
+    mean, scale, components, eigenvalues = (np.array(row[c]) for c in ("mean", "scale", "components", "eigenvalues"))
+    places = Basis(mean, scale, components, eigenvalues, row["count"]).project(embeddings)
     best: list[list[tuple[float, str, str]]] = [[] for _ in places]
     where = And(EqualTo("extractor_id", extractor_id), EqualTo("basis_id", basis_id))
     for batch in table.scan(where, selected_fields=("uri", "label", "coordinates")).to_arrow_batch_reader():

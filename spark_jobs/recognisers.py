@@ -8,7 +8,8 @@ from pyspark.sql import functions as F
 
 from spark_jobs.lake import Lake
 from spark_jobs.recogniser import Recogniser
-from spark_jobs.totals import FOLDS, BatchTask, Totals, fold, matrix
+from spark_jobs.totals import FOLDS, BatchTask, Totals, fold
+from spark_jobs.vectors import matrix
 
 
 def update(

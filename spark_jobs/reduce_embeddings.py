@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, field
 
 from spark_jobs import coordinates, exports, pictures, recognisers, totals
 from spark_jobs.basis import Request
-from spark_jobs.lake import Lake, LakeLocation
+from spark_jobs.lake import Lake
+from spark_jobs.location import LakeLocation
 from spark_jobs.session import log_to_stderr, open_lake
 
 _LOG = logging.getLogger("reduce")

@@ -24,7 +24,8 @@ from spark_jobs import shelf
 from spark_jobs.artefact import Extractor, ExtractorError
 from spark_jobs.extract_embeddings import Extracted, extract
 from spark_jobs.extractors import ENGINES
-from spark_jobs.lake import Lake, LakeLocation
+from spark_jobs.lake import Lake
+from spark_jobs.location import LakeLocation
 from spark_jobs.reduce_embeddings import Options, Reduced, add_options, read_options, reduce_run
 from spark_jobs.session import log_to_stderr, open_lake
 

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from spark_jobs.lake import Lake, LakeLocation
+from spark_jobs.lake import Lake
+from spark_jobs.location import LakeLocation
 
 _ROOT = Path(__file__).parent.parent
 _SETTINGS = {
     "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.execution.arrow.pyspark.fallback.enabled": "false",  # to pickling, which would only be slow
     # What the steps shuffle is small (keys, or a few packed moments): see the steps for how many tasks compute.
     "spark.sql.adaptive.enabled": "true",
     "spark.sql.session.timeZone": "UTC",
@@ -28,11 +30,12 @@ def open_lake(location: LakeLocation, app: str, slots: int | None = None) -> Lak
         Task slots when Spark runs on this machine; default: one a core. A cluster's are its own affair.
     """
     builder = SparkSession.builder.appName(app)
-    if not _submitted():
+    if not _submitted() and SparkSession.getActiveSession() is None:
         builder = _local(builder, slots)
+    # A session of its own in the one context: a session keeps the first catalog that it loaded.
+    spark = builder.getOrCreate().newSession()
     for key, value in (_SETTINGS | location.spark_settings()).items():
-        builder = builder.config(key, value)
-    spark = builder.getOrCreate()
+        spark.conf.set(key, value)
     return Lake(spark, location)
 
 

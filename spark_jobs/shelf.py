@@ -61,7 +61,7 @@ def put_default(root: str) -> Extractor:
             _, found, message = done.stderr.rpartition("error: ")
             reason = message.strip() if found else done.stderr[-2000:]
             raise ExtractorError(
-                f"No --extractor was given, and the default one ({DEFAULT}, ImageNet) cannot be exported here. {reason}\n"
+                f"No --extractor was given, and the default ({DEFAULT}, ImageNet) cannot be exported here: {reason}\n"
                 "Then give what was exported: --extractor DIR."
             )
         return put(root, folder)

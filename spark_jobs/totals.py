@@ -21,6 +21,7 @@ from pyspark.sql import functions as F
 
 from spark_jobs.lake import Lake
 from spark_jobs.moments import Moments, moments_id
+from spark_jobs.vectors import matrix
 
 FOLDS = 5  # parts of a batch that are held out in turn when accuracy is measured
 _ROWS = 4096  # embeddings centred at once: 42 MB in float64 for 1280 numbers
@@ -130,12 +131,6 @@ def _partial(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield pa.record_batch(
             {"fold": pa.array([number], pa.int32()), "packed": pa.array([moments.pack()], pa.binary())}
         )
-
-
-def matrix(column: pa.ListArray) -> NDArray[np.float32]:
-    """View a column of equally long lists as an ndarray of shape (rows, length)."""
-    values = column.flatten().to_numpy(zero_copy_only=False)
-    return np.asarray(values, np.float32).reshape(len(column), -1)
 
 
 def _before(lake: Lake, run_id: str, extractor_id: str, ids: Mapping[str, str], dimension: int | None) -> Moments:

@@ -1,0 +1,126 @@
+"""Exact growth: after any history, the tables are those of the photos that are present, fitted from scratch."""
+
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+from spark_jobs.basis import Request
+from spark_jobs.extract_embeddings import extract
+from spark_jobs.lake import Lake
+from spark_jobs.moments import Moments
+from spark_jobs.reduce_embeddings import Options, reduce_run
+from tests.lakes import contents, embeddings, new_lake, row, sample, set_batch
+
+NAMES = [f"{label}/{number}.jpg" for label in ("Apple", "Banana", "Lemon") for number in range(5)]
+OPTIONS = Options(Request(components=4, variance=None), refit="always", shrinkage=0.1)
+
+# A step is a set of operations on names: what it does depends on whether the photo is there.
+HISTORIES = st.lists(
+    st.dictionaries(st.sampled_from(NAMES), st.sampled_from(["put", "delete"]), min_size=1), min_size=2, max_size=3
+)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return sample(tmp_path_factory.mktemp("pictures"), per_label=12)
+
+
+@settings(
+    max_examples=4,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(history=HISTORIES, redo=st.integers(0, 3))
+def test_history_equals_from_scratch(
+    history: list[dict[str, str]], redo: int, pictures: list[Path], random_artefact: Path
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        photos, lake = Path(folder, "photos"), new_lake(Path(folder, "lake"))
+        extractor_id = random_artefact.stem
+        present: dict[str, str] = {}
+        puts = 0
+        first = {name: "put" for name in NAMES[:11]}
+        for step, operations in enumerate([first, *history]):
+            rows = []
+            for name, operation in operations.items():
+                path = photos / name
+                if operation == "put":
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.unlink(missing_ok=True)
+                    shutil.copy(pictures[puts % len(pictures)], path)
+                    puts += 1
+                    rows.append(row(path, "change" if name in present else "add"))
+                    present[name] = rows[-1]["etag"]
+                elif name in present:
+                    rows.append(row(path, "delete", etag=present.pop(name), label=None))
+                    path.unlink()
+            if rows:
+                set_batch(lake, f"run-{step}", extractor_id, rows)
+                extract(lake, f"run-{step}", extractor_id, str(random_artefact))
+                reduce_run(lake, f"run-{step}", extractor_id, OPTIONS)
+                _check(lake, photos, present)
+        done = sorted({run for (run,) in contents(lake, "batches", "run_id")})
+        again = done[redo % len(done)]
+        extract(lake, again, extractor_id, str(random_artefact))
+        reduce_run(lake, again, extractor_id, OPTIONS)
+        _check(lake, photos, present)
+
+
+def _check(lake: Lake, photos: Path, present: dict[str, str]) -> None:
+    expected = sorted((f"file://{photos / name}", etag) for name, etag in present.items())
+    assert contents(lake, "embeddings", "uri", "etag") == expected
+    assert contents(lake, "rejects", "uri") == []
+    if len(present) < 2:
+        return
+    assert contents(lake, "coordinates", "uri", "etag") == expected
+    _, labels, x = embeddings(lake)
+    newest = lake.table("moments").orderBy("created_at", ascending=False).first()
+    assert newest is not None
+    total = Moments.unpack(bytes(newest.total))
+    names = sorted(set(labels))
+    assert total.labels == tuple(names)
+    np.testing.assert_array_equal(total.counts, [labels.count(name) for name in names])
+    means = np.array([x[np.array(labels) == name].mean(axis=0) for name in names])
+    np.testing.assert_allclose(total.means, means, rtol=1e-10, atol=1e-10 * np.abs(means).max())
+    centred = x - means[np.searchsorted(names, labels)]
+    scatter = centred.T @ centred
+    np.testing.assert_allclose(total.scatter, scatter, rtol=0, atol=1e-10 * np.abs(scatter).max())
+
+    pca = PCA(svd_solver="full").fit(x)
+    basis = lake.table("bases").orderBy("created_at", ascending=False).first()
+    assert basis is not None
+    size = min(4, len(present) - 1)
+    components, eigenvalues = np.array(basis.components), np.array(basis.eigenvalues)
+    assert components.shape == (size, x.shape[1])
+    np.testing.assert_allclose(eigenvalues[:size], pca.explained_variance_[:size], rtol=1e-10)
+    # Signs are aligned with the basis before; and an axis is as certain as its eigenvalue stands apart.
+    gaps = np.min(
+        np.abs(np.subtract.outer(eigenvalues[: size + 1], eigenvalues[: size + 1])) + np.diag([np.inf] * (size + 1)),
+        axis=1,
+    )
+    cosines = np.abs(np.einsum("ij,ij->i", components, pca.components_[:size]))
+    certain = gaps[:size] > 1e-3 * eigenvalues[0]
+    np.testing.assert_allclose(cosines[certain], 1.0, rtol=1e-10)
+
+    if len(names) > 1:
+        with warnings.catch_warnings():  # scikit-learn's, of a label with a single photo
+            warnings.filterwarnings("ignore", "Only one sample available")
+            lda = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.1).fit(x, labels)
+        recogniser = lake.table("recognisers").orderBy("created_at", ascending=False).first()
+        assert recogniser is not None
+        weights = lda.coef_ if len(names) > 2 else None
+        assert tuple(recogniser.labels) == tuple(names)
+        if weights is not None:
+            scale = np.abs(weights).max()
+            np.testing.assert_allclose(recogniser.weights, weights, rtol=0, atol=1e-10 * scale)
+            np.testing.assert_allclose(recogniser.biases, lda.intercept_, rtol=1e-9)

@@ -1,0 +1,128 @@
+"""Step 2: keeping and fitting, exports and pictures, options and their errors."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spark_jobs.basis import Request
+from spark_jobs.extract_embeddings import extract
+from spark_jobs.lake import Lake
+from spark_jobs.reduce_embeddings import Options, Reduced, add_options, read_options, reduce_run
+from tests.lakes import contents, embeddings, new_lake, row, sample, set_batch
+
+FOUR = Options(Request(components=4, variance=None))
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return new_lake(tmp_path / "lake")
+
+
+def run(lake: Lake, run_id: str, artefact: Path, rows: list[dict[str, object]], options: Options = FOUR) -> Reduced:
+    set_batch(lake, run_id, artefact.stem, rows)
+    extract(lake, run_id, artefact.stem, str(artefact))
+    return reduce_run(lake, run_id, artefact.stem, options)
+
+
+def test_growth_of_basis_coordinates_and_exports(lake: Lake, random_artefact: Path, tmp_path: Path) -> None:
+    photos = sample(tmp_path / "photos", per_label=10)
+    extractor_id = random_artefact.stem
+    first = run(lake, "r1", random_artefact, [row(path) for path in photos[:30]])
+    assert (first.photos, first.labels, first.components, first.why) == (30, 3, 4, "first basis")
+    assert (first.projected, first.exported) == (30, 30)
+    assert first.captured_of_best == pytest.approx(1.0, abs=1e-9)
+
+    # A photo more changes little: kept, and only that photo is projected.
+    photos[29].rename(photos[29].with_name("renamed.jpg"))
+    renamed = photos[29].with_name("renamed.jpg")
+    second = run(lake, "r2", random_artefact, [row(photos[29], "delete"), row(renamed)])
+    assert (second.photos, second.why, second.basis_id) == (30, None, first.basis_id)
+    assert second.captured_of_best == pytest.approx(1.0, abs=1e-9)
+
+    # What is asked for decides, too.
+    standardised = Options(Request(components=3, variance=None, standardize=True), shrinkage=0.5)
+    third = reduce_run(lake, "r2", extractor_id, standardised)
+    assert third.why is not None and third.why.startswith("asked for Request(components=3")
+    assert (third.components, third.projected, third.shrinkage) == (3, 30, 0.5)
+    assert third.basis_id != first.basis_id
+    assert contents(lake, "coordinates", "basis_id") == [(third.basis_id,)] * 30
+    never = reduce_run(lake, "r2", extractor_id, Options(FOUR.request, refit="never"))
+    assert (never.basis_id, never.why, never.projected) == (third.basis_id, None, 0)
+
+    # Exports: one basis' alone, equal to the table, as Parquet and as CSV.
+    (folder,) = Path(lake.location.root, "exports", extractor_id).iterdir()
+    assert folder.name == third.basis_id
+    table = lake.table("coordinates").orderBy("uri").collect()
+    parquet = pd.read_parquet(folder / "coordinates.parquet").sort_values("uri")
+    csv = pd.concat(pd.read_csv(file) for file in folder.glob("coordinates.csv/*/*.csv")).sort_values("uri")
+    for frame in (parquet, csv):
+        assert frame["uri"].tolist() == [one.uri for one in table]
+        np.testing.assert_allclose(frame[["pc1", "pc2", "pc3"]], [one.coordinates for one in table], rtol=1e-6)
+    labels = pd.read_parquet(folder / "labels.parquet").sort_values("uri")
+    assert labels["label"].tolist() == [one.label for one in table]
+    assert {"renamed.jpg"} == {Path(uri).name for uri in parquet["uri"][parquet["run_id"].astype(str) == "r2"]}
+    for name in ("variance.png", "variance.svg", "map.png", "map.svg", "variance.csv"):
+        assert (folder / name).stat().st_size > 500
+    variance = pd.read_csv(folder / "variance.csv")
+    assert variance["component"].tolist() == [1, 2, 3]
+    np.testing.assert_allclose(variance["explained"].cumsum(), variance["cumulative"])
+
+    # Distributed = local.
+    _, _, x = embeddings(lake)
+    x = (x - x.mean(axis=0)) / np.where(x.std(axis=0) > 0, x.std(axis=0), 1)
+    _, singular, _ = np.linalg.svd(x, full_matrices=False)
+    np.testing.assert_allclose(variance["eigenvalue"], singular[:3] ** 2 / 29, rtol=1e-9)
+
+
+def test_what_was_left_behind_is_caught_up_with(lake: Lake, random_artefact: Path, tmp_path: Path) -> None:
+    photos = sample(tmp_path / "photos", per_label=4)
+    extractor_id = random_artefact.stem
+    set_batch(lake, "r1", extractor_id, [row(path) for path in photos[:8]])
+    extract(lake, "r1", extractor_id, str(random_artefact))  # and its step 2 never ran
+    reduced = run(lake, "r2", random_artefact, [row(path) for path in photos[8:]])
+    assert (reduced.photos, reduced.projected) == (16, 16)
+    assert {run: count for run, count in contents(lake, "moments", "run_id", "count")} == {"r1": 8, "r2": 8}
+    assert len(contents(lake, "coordinates", "uri")) == 16
+
+
+def test_few_photos_make_no_basis_but_no_failure(lake: Lake, random_artefact: Path, tmp_path: Path) -> None:
+    photos = sample(tmp_path / "photos", per_label=1)
+    one = run(lake, "r1", random_artefact, [row(photos[0])])
+    assert (one.photos, one.basis_id, one.labels) == (1, None, 1)
+    gone = run(lake, "r2", random_artefact, [row(photos[0], "delete")])
+    assert gone == Reduced()
+    assert contents(lake, "embeddings", "uri") == contents(lake, "moments", "run_id") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], Options(Request(None, 0.95))),
+        (["--components", "7", "--standardize"], Options(Request(7, None, True))),
+        (["--variance", "0.8", "--refit", "never", "--shrinkage", "0.25"], Options(Request(None, 0.8), "never", 0.25)),
+    ],
+)
+def test_options(arguments: list[str], expected: Options) -> None:
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    assert read_options(parser.parse_args(arguments)) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--shrinkage", "2"], "--shrinkage: expected auto or a share in [0, 1], got '2'."),
+        (["--shrinkage", "some"], "--shrinkage: expected auto or a share in [0, 1], got 'some'."),
+        (["--components", "0"], "components: expected at least 1, got 0."),
+        (["--variance", "95"], "variance: expected a share in (0, 1], such as 0.95, got 95.0."),
+    ],
+)
+def test_bad_options(arguments: list[str], message: str) -> None:
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    with pytest.raises(ValueError) as error:
+        read_options(parser.parse_args(arguments))
+    assert str(error.value) == message
