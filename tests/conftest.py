@@ -8,7 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -33,12 +33,19 @@ class Aws:
 
     url: str
     environment: Mapping[str, str]
+    _clients: dict[str, Any] = field(default_factory=dict)
 
-    def client(self, service: str, key: str = "test") -> Any:
-        """Open a client that does not depend on the environment."""
-        return boto3.client(
-            service, endpoint_url=self.url, region_name=REGION, aws_access_key_id=key, aws_secret_access_key="test"
-        )
+    def client(self, service: str) -> Any:
+        """Open a client, once a session, that may do everything and does not depend on the environment."""
+        if service not in self._clients:
+            self._clients[service] = boto3.client(
+                service,
+                endpoint_url=self.url,
+                region_name=REGION,
+                aws_access_key_id="test",
+                aws_secret_access_key="test",
+            )
+        return self._clients[service]
 
 
 @pytest.fixture(scope="session")
