@@ -52,7 +52,7 @@ def whole(cut: list[tuple[NDArray[np.float64], list[str]]]) -> tuple[NDArray[np.
     return np.concatenate([x for x, _ in cut]), [label for _, labels in cut for label in labels]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(parts(), st.randoms(use_true_random=False))
 def test_the_law_of_the_house(cut: list[tuple[NDArray[np.float64], list[str]]], random: Random) -> None:
     x, labels = whole(cut)
@@ -68,7 +68,7 @@ def test_the_law_of_the_house(cut: list[tuple[NDArray[np.float64], list[str]]], 
     assert_same(pieces[0], expected, offset)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 @given(parts())
 def test_empty_is_neutral_and_exactly_so(cut: list[tuple[NDArray[np.float64], list[str]]]) -> None:
     moments = Moments.of(*whole(cut))
@@ -78,7 +78,7 @@ def test_empty_is_neutral_and_exactly_so(cut: list[tuple[NDArray[np.float64], li
     assert (nothing + nothing).pack() == nothing.pack()
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 @given(parts())
 def test_packing_is_exact_and_deterministic(cut: list[tuple[NDArray[np.float64], list[str]]]) -> None:
     moments = reduce(Moments.__add__, [Moments.of(*part) for part in cut])
