@@ -51,14 +51,12 @@ def read(uri: str, etag: str) -> bytes:
         return data.to_bytes()
     except ValueError:  # the key is one that obstore cannot name
         return _read_file("/" + key, etag) if scheme == "file" else _read_s3(bucket, key, etag)
-    except GenericError:
-        if scheme == "s3":
+    except (FileNotFoundError, GenericError) as error:
+        if scheme == "file":
+            return _read_file("/" + key, etag)  # whose errors tell apart what obstore's do not
+        if isinstance(error, GenericError) or "NoSuchBucket" in str(error):
             raise
-        return _read_file("/" + key, etag)  # which tells apart what obstore does not
-    except FileNotFoundError as error:
-        if "NoSuchBucket" in str(error):
-            raise
-        raise PhotoError(_NO_FILE if scheme == "file" else _GONE) from None
+        raise PhotoError(_GONE) from None
     except PreconditionError:
         raise PhotoError(_CHANGED) from None
     except PermissionDeniedError as error:

@@ -1,0 +1,195 @@
+"""run_local and recognise as a user calls them: processes of their own, on rendered photos and on real ones."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from orchard.lake import open_catalog
+from spark_jobs.artefact import Extractor
+from spark_jobs.extractors import open_engine
+from spark_jobs.photos import decode
+from tests.lakes import sample
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def call(module: str, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", f"spark_jobs.{module}", *map(str, arguments)]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=600, check=False)
+
+
+def run_local(*arguments: str | Path) -> list[dict[str, Any]]:
+    done = call("run_local", *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    runs: list[dict[str, Any]] = json.loads(done.stdout)
+    return runs
+
+
+def read(lake: Path, table: str, *columns: str) -> list[tuple[Any, ...]]:
+    """Read a table with pyiceberg, in the order of its first column."""
+    rows = open_catalog(str(lake)).load_table(("orchard", table)).scan(selected_fields=columns).to_arrow().to_pylist()
+    return sorted(tuple(row[column] for column in columns) for row in rows)
+
+
+def test_days_of_growth(random_artefact: Path, tmp_path: Path) -> None:
+    photos, lake = tmp_path / "my photos", tmp_path / "the lake"
+    paths = sample(photos, per_label=6)
+
+    (first,) = run_local(photos, "--lake", lake, "--extractor", random_artefact, "--components", "5")
+    assert first["found"] == {"listed": 24, "added": 24, "changed": 0, "deleted": 0}
+    assert (first["extracted"]["embedded"], first["reduced"]["components"]) == (24, 5)
+
+    paths[0].unlink()
+    shutil.copy(paths[2], paths[1])
+    shutil.copy(paths[3], photos / "Apple Red" / "new.jpg")
+    (photos / "Apple Red" / "bad.jpg").write_text("no photo")
+    (photos / "top.jpg").write_bytes(paths[4].read_bytes())
+    (second,) = run_local(photos, "--lake", lake, "--components", "5")
+    assert second["found"] == {"listed": 26, "added": 3, "changed": 1, "deleted": 1}
+    assert (second["extracted"]["embedded"], second["extracted"]["rejected"]) == (2, 2)
+    assert [Path(uri).name for uri, _ in second["rejects"]] == ["bad.jpg", "top.jpg"]
+    present = sorted(f"file://{path}" for path in photos.glob("*/*.jpg") if path.name != "bad.jpg")
+    assert [uri for (uri,) in read(lake, "embeddings", "uri")] == present
+    assert [uri for (uri,) in read(lake, "coordinates", "uri")] == present
+
+    third = call("run_local", photos, "--lake", lake, "--components", "5")
+    assert "26 listed: 0 new, 0 changed, 0 deleted" in third.stdout
+    assert "nothing to do" in third.stdout
+
+    # Other options on the same photos: step 2 alone.
+    (fourth,) = run_local(photos, "--lake", lake, "--components", "3")
+    assert (fourth["extracted"]["photos"], fourth["reduced"]["components"]) == (0, 3)
+    assert len(read(lake, "runs", "run_id")) == 3
+
+    shutil.rmtree(photos / "Banana")
+    mass = call("run_local", photos, "--lake", lake, "--components", "3")
+    assert mass.returncode == 2
+    assert "6 of the 26 photos that the lake holds under" in mass.stderr
+    assert len(read(lake, "embeddings", "uri")) == len(present)
+    (fifth,) = run_local(photos, "--lake", lake, "--components", "3", "--mass-deletion-meant")
+    assert (fifth["found"]["deleted"], fifth["reduced"]["labels"]) == (6, 3)
+
+    answer = call("recognise", paths[2], "--lake", lake, "--json")
+    assert answer.returncode == 0, answer.stderr
+    (one,) = json.loads(answer.stdout)
+    assert one["photo"] == str(paths[2])
+    assert [set(label) for label in one["labels"]] == [{"label", "probability"}] * 3
+    assert sum(label["probability"] for label in one["labels"]) == pytest.approx(1.0)
+    nearest = one["neighbours"][0]
+    assert nearest["distance"] == pytest.approx(0.0, abs=1e-3)
+    assert nearest["label"] == "Apple Red"
+    bad = call("recognise", photos / "Apple Red" / "bad.jpg", "--lake", lake)
+    assert bad.returncode == 2
+    assert "bad.jpg: not an image" in bad.stderr
+
+
+def test_errors_a_user_understands(random_artefact: Path, tmp_path: Path) -> None:
+    nowhere = call("run_local", tmp_path / "nowhere", "--lake", tmp_path / "lake", "--extractor", random_artefact)
+    assert nowhere.returncode == 2
+    assert "expected a folder of photos, one folder a label; there is no such folder" in nowhere.stderr
+    (tmp_path / "empty").mkdir()
+    empty = call("run_local", tmp_path / "empty", "--lake", tmp_path / "lake", "--extractor", random_artefact)
+    assert empty.returncode == 0
+    assert "no photo was found there" in empty.stdout
+    none = call("recognise", tmp_path / "x.jpg", "--lake", tmp_path / "no lake")
+    assert none.returncode == 2
+    assert "There is no lake in" in none.stderr
+
+
+def test_without_extractor_and_weights_it_says_how_to_give_them(tmp_path: Path) -> None:
+    sample(tmp_path / "photos", per_label=1)
+    proxies = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
+    kept = {name: value for name, value in os.environ.items() if name.lower() != "no_proxy"}
+    done = subprocess.run(
+        [sys.executable, "-m", "spark_jobs.run_local", tmp_path / "photos", "--lake", tmp_path / "lake"],
+        cwd=REPOSITORY,
+        env={**kept, **proxies, "KERAS_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "--weights FILE" in done.stderr
+    assert "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5" in done.stderr
+
+
+def test_killed_at_any_moment_and_run_again(random_artefact: Path, tmp_path: Path) -> None:
+    """SIGKILL to the whole process group at random moments; the next run ends with the tables of an undisturbed one."""
+    photos, lake, undisturbed = tmp_path / "photos", tmp_path / "killed", tmp_path / "undisturbed"
+    paths = sample(photos, per_label=10)
+    options = ("--extractor", random_artefact, "--components", "5", "--refit", "always", "--json")
+    command = [sys.executable, "-m", "spark_jobs.run_local", str(photos), "--lake", str(lake), *map(str, options)]
+
+    def whole_run() -> float:
+        started = time.monotonic()
+        run_local(photos, "--lake", lake, *options[:-1])
+        return time.monotonic() - started
+
+    random = np.random.default_rng(0)
+    seconds = whole_run()
+    killed = 0
+    for day in range(3):
+        paths[2 * day].unlink()
+        shutil.copy(paths[-1 - day], paths[2 * day + 1])
+        for _ in range(3):
+            with subprocess.Popen(
+                command, cwd=REPOSITORY, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            ) as process:
+                time.sleep(random.uniform(0.25, 1.0) * seconds)
+                killed += process.poll() is None
+                os.killpg(process.pid, signal.SIGKILL)
+        whole_run()
+    assert killed >= 4
+    run_local(photos, "--lake", undisturbed, *options[:-1])
+    for table in ("embeddings", "coordinates"):
+        assert read(lake, table, "uri", "etag", "label") == read(undisturbed, table, "uri", "etag", "label")
+    assert len({uri for (uri,) in read(lake, "embeddings", "uri")}) == len(read(lake, "embeddings", "uri"))
+    assert read(lake, "rejects", "uri") == []
+    (eigenvalues, *_), (expected, *_) = (
+        sorted(read(where, "bases", "created_at", "eigenvalues"), reverse=True) for where in (lake, undisturbed)
+    )
+    np.testing.assert_allclose(eigenvalues[1][:5], expected[1][:5], rtol=1e-10)
+    newest, fresh = (
+        max(read(where, "recognisers", "created_at", "labels", "weights")) for where in (lake, undisturbed)
+    )
+    assert newest[1] == fresh[1]
+    np.testing.assert_allclose(newest[2], fresh[2], rtol=0, atol=1e-10 * np.abs(fresh[2]).max())
+
+
+def test_real_photos(real_artefact: Path, shared: Path, tmp_path: Path) -> None:
+    """Training into the lake, Test to recognise: at least 99% right."""
+    lake = tmp_path / "lake"
+    (run,) = run_local(shared / "data/fruits-360/Training", "--lake", lake, "--extractor", real_artefact)
+    assert run["extracted"]["embedded"] == run["reduced"]["photos"] == 1_920
+    assert run["reduced"]["labels"] == 24
+    photos = sorted((shared / "data/fruits-360/Test").glob("*/*.jpg"))
+    done = call("recognise", *photos, "--lake", lake, "--json")
+    assert done.returncode == 0, done.stderr
+    answers = json.loads(done.stdout)
+    assert len(answers) == len(photos) == 720
+    right = sum(answer["labels"][0]["label"] == path.parent.name for answer, path in zip(answers, photos, strict=True))
+    near = sum(
+        answer["neighbours"][0]["label"] == path.parent.name for answer, path in zip(answers, photos, strict=True)
+    )
+    print(f"recognised {right / 720:.1%} of 720 photos; the nearest photo has the right label for {near / 720:.1%}")
+    assert right / 720 >= 0.99
+
+    # What Spark stored is what one process computes.
+    rows = (
+        open_catalog(str(lake)).load_table("orchard.embeddings").scan(selected_fields=("uri", "embedding")).to_arrow()
+    )
+    extractor = Extractor.load(real_artefact)
+    engine = open_engine(extractor)
+    for row in rows.slice(0, 200).to_pylist()[::20]:
+        alone = engine.embed(decode(Path(row["uri"].removeprefix("file://")).read_bytes(), (224, 224))[np.newaxis])[0]
+        np.testing.assert_allclose(row["embedding"], alone, rtol=1e-5, atol=1e-6)
