@@ -90,6 +90,7 @@ def find(
     with tempfile.TemporaryDirectory(prefix="orchard-") as folder, duckdb.connect(f"{folder}/compare.db") as db:
         db.execute(
             f"SET memory_limit = '{_MEMORY}'; SET temp_directory = '{folder}'; SET preserve_insertion_order = false; "
+            "SET enable_progress_bar = false; "  # it goes to stdout
             "SET TimeZone = 'UTC'"  # the machine's otherwise, which Iceberg does not take
         )
         if (fixed := _fixed(db, catalog, database, run_id, extractor_id)) is not None:
