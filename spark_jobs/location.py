@@ -31,7 +31,12 @@ class LakeLocation:
             return cls(text.rstrip("/"), database)
         if "://" in text and not text.startswith("file://"):
             raise ValueError(f"--lake {text}: expected a folder or s3://bucket[/prefix].")
-        return cls(str(Path(text.removeprefix("file://")).absolute()), database)
+        root = str(Path(text.removeprefix("file://")).absolute())
+        if odd := set("?#%") & set(root):
+            raise ValueError(
+                f"--lake {root}: a folder without {' '.join(sorted(odd))}, please: it becomes part of a URL."
+            )
+        return cls(root, database)
 
     @property
     def is_s3(self) -> bool:

@@ -70,7 +70,10 @@ def read_whole(address: str) -> bytes:
     if not address.startswith("s3://"):
         return Path(address).read_bytes()
     bucket, _, key = address.removeprefix("s3://").partition("/")
-    return obstore.get(s3_store(bucket), key).bytes().to_bytes()
+    try:
+        return bytes(_boto3_client().get_object(Bucket=bucket, Key=key)["Body"].read())
+    except _boto3_client().exceptions.NoSuchKey as error:
+        raise FileNotFoundError(address) from error
 
 
 def file_etag(status: os.stat_result) -> str:

@@ -87,9 +87,12 @@ def find(
     if not prefixes:
         raise ValueError("Expected at least one prefix, s3://bucket/prefix or a folder, got none.")
     batches = catalog.load_table((database, "batches"))
-    with tempfile.TemporaryDirectory(prefix="orchard-") as folder, duckdb.connect(f"{folder}/compare.db") as db:
+    with (
+        tempfile.TemporaryDirectory(prefix="orchard-") as folder,
+        duckdb.connect(f"{folder}/compare.db", config={"temp_directory": folder}) as db,
+    ):
         db.execute(
-            f"SET memory_limit = '{_MEMORY}'; SET temp_directory = '{folder}'; SET preserve_insertion_order = false; "
+            f"SET memory_limit = '{_MEMORY}'; SET preserve_insertion_order = false; "
             "SET enable_progress_bar = false; "  # it goes to stdout
             "SET TimeZone = 'UTC'"  # the machine's otherwise, which Iceberg does not take
         )

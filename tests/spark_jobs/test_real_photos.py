@@ -1,4 +1,4 @@
-"""Both steps over hundreds of real photos with real weights, in Spark with two slots, against Keras and scikit-learn."""
+"""Both steps over hundreds of real photos, in Spark with two slots, against Keras and scikit-learn."""
 
 from pathlib import Path
 from typing import Any
