@@ -17,14 +17,17 @@ class Process:
     """A line of /proc/PID/stat."""
 
     pid: int
-    name: str
     parent: int
     cpu: float  # seconds, its own and those of its children that have ended
     rss: int  # bytes
 
     @property
     def is_java(self) -> bool:
-        return self.name == "java"
+        # Not by its name: a process that Java is about to start still has Java's memory, and the name of a thread.
+        try:
+            return os.path.basename(os.readlink(f"/proc/{self.pid}/exe")) in ("java", "jspawnhelper")
+        except OSError:  # it ended
+            return True
 
 
 class Meter:
@@ -86,12 +89,11 @@ def _cpu() -> float:
 
 def _process(pid: int) -> Process | None:
     try:
-        head, _, tail = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    fields = tail.split()
     cpu = sum(map(int, fields[11:15])) / _TICK
-    return Process(pid, head.partition("(")[2], int(fields[1]), cpu, int(fields[21]) * _PAGE)
+    return Process(pid, int(fields[1]), cpu, int(fields[21]) * _PAGE)
 
 
 def _pss(pid: int) -> int:
