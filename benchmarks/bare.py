@@ -1,6 +1,6 @@
-"""The bare loop: the same decoder and the same engine on two processors, and nothing else. Nobody can be faster.
+"""The bare loop: the same decoder and the same engine on two processors, and nothing else.
 
-Processes, not threads: see README.md. They are forked, and their models loaded, before the clock starts; what comes
+Two processes; two threads of one are as fast (`bare-threads`). They are forked, and their models loaded, before the clock starts; what comes
 back over the pipes is held in memory, and written as one Parquet file.
 """
 
