@@ -1,7 +1,7 @@
 """The bare loop: the same decoder and the same engine on two processors, and nothing else.
 
-Two processes; two threads of one are as fast (`bare-threads`). They are forked, and their models loaded, before the clock starts; what comes
-back over the pipes is held in memory, and written as one Parquet file.
+Two processes; two threads of one are as fast (`bare-threads`). They are forked, and their models loaded, before the
+clock starts; what comes back over the pipes is held in memory, and written as one Parquet file.
 """
 
 import multiprocessing as mp
