@@ -24,6 +24,8 @@ class Batch:
         How many of them are to be embedded (actions add and change).
     appends_only : bool
         No photo was changed or deleted, and no later run took one up.
+    done_before : bool
+        The tables hold something of this run already.
     """
 
     run_id: str
@@ -31,6 +33,7 @@ class Batch:
     rows: DataFrame
     photos: int
     appends_only: bool
+    done_before: bool
 
     @classmethod
     def read(cls, lake: Lake, run_id: str, extractor_id: str) -> "Batch":
@@ -54,36 +57,37 @@ class Batch:
                 f"The table batches holds nothing of run {run_id!r} with extractor {extractor_id!r}: "
                 "expected the batch that discovery writes. Check --run-id and --extractor, or find new photos first."
             )
-        columns = mine.select("uri", "etag", "size", "label", "action")
+        done = lake.parts("embeddings", "rejects", extractor_id=extractor_id, run_id=run_id)
+        rows = mine.select("uri", "etag", "size", "label", "action")
         # Files whose runs were found before are skipped by their bounds, so a day's usual run reads nothing here.
-        later = everyone.where((F.col("found_at") > F.lit(counted["found_at"])) & (F.col("run_id") != run_id)).select(
-            "uri"
-        )
+        found_later = (F.col("found_at") > F.lit(counted["found_at"])) & (F.col("run_id") != run_id)
+        later = everyone.where(found_later).select("uri")
         if later.isEmpty():
-            return cls(run_id, extractor_id, columns, counted["photos"], counted["all"] == counted["added"])
-        rows = columns.join(later.distinct(), "uri", "left_anti")
-        return cls(run_id, extractor_id, rows, rows.where("action != 'delete'").count(), False)
+            only_added = counted["all"] == counted["added"]
+            return cls(run_id, extractor_id, rows, counted["photos"], only_added, bool(done))
+        rows = rows.join(later.distinct(), "uri", "left_anti")
+        return cls(run_id, extractor_id, rows, rows.where("action != 'delete'").count(), False, bool(done))
 
     def withdraw(self, lake: Lake) -> None:
         """Take out what this batch makes untrue: old rows of changed and deleted photos, and sums that hold them.
 
         Derived tables first, so that a kill in between leaves nothing wrong standing.
         """
-        mine = {"extractor_id": self.extractor_id}
-        done_before = any(self.run_id in lake.parts(table, **mine) for table in ("embeddings", "rejects"))
-        if done_before:
-            lake.delete("moments", run_id=self.run_id, **mine)
-            lake.delete("coordinates", run_id=self.run_id, **mine)
-        if self.appends_only and not done_before:
+        if self.appends_only and not self.done_before:
             return
+        mine = {"extractor_id": self.extractor_id}
+        there = lake.tables()
+        for table in {"moments", "coordinates"} & there:
+            lake.delete(table, run_id=self.run_id, **mine)
         uris = self.rows.select("uri")
         held = lake.table("embeddings", **mine).where(F.col("run_id") != self.run_id).join(uris, "uri", "left_semi")
         touched = [row.run_id for row in held.select("run_id").distinct().collect()]
-        if touched:
+        if touched and "moments" in there:
             condition = (F.col("extractor_id") == self.extractor_id) & run_in(touched)
             lake.replace_where("moments", lake.table("moments").limit(0), condition)
         for table in ("coordinates", "embeddings", "rejects"):
-            self._delete_rows(lake, table)
+            if table in there:
+                self._delete_rows(lake, table)
 
     def _delete_rows(self, lake: Lake, table: str) -> None:
         """Delete other runs' rows of this batch's photos."""

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pyspark import StorageLevel
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_jobs.batch import Batch
@@ -48,29 +48,33 @@ def extract(lake: Lake, run_id: str, extractor_id: str, artefact: str, engine: s
     RuntimeError
         Photos of the batch ended neither embedded nor rejected.
     """
-    lake.create_tables()
+    lake.create_tables("embeddings", "rejects")
     batch = Batch.read(lake, run_id, extractor_id)
     batch.withdraw(lake)
     mine = {"extractor_id": extractor_id, "run_id": run_id}
     context = lake.spark.sparkContext
     done, rejected = context.accumulator(0), context.accumulator(0)
-    # Only keys are shuffled, and dealt out evenly: neither folders nor file sizes decide who does what.
+    task = embedding_task(artefact, engine, done, rejected)
+
+    def outcomes(photos: DataFrame, count: int) -> DataFrame:
+        # Only keys are shuffled, and dealt out evenly: neither folders nor file sizes decide who does what.
+        dealt = photos.repartition(tasks(count, context.defaultParallelism))
+        return dealt.mapInArrow(task, OUTCOME).withColumns({name: F.lit(value) for name, value in mine.items()})
+
     photos = batch.rows.where("action != 'delete'").select("uri", "etag", "size", "label")
-    dealt = photos.repartition(tasks(batch.photos, context.defaultParallelism))
-    outcomes = dealt.mapInArrow(embedding_task(artefact, engine, done, rejected), OUTCOME)
-    # Kept on the nodes' disks, so that embeddings and rejects are two writes of one computation.
-    outcomes = outcomes.withColumns({name: F.lit(value) for name, value in mine.items()})
-    outcomes = outcomes.persist(StorageLevel.DISK_ONLY)
-    try:
-        with Progress(batch.photos, done, rejected, _LOG) as progress:
-            lake.replace("embeddings", outcomes.where("reason IS NULL"), **mine)
-        lake.replace("rejects", outcomes.where("reason IS NOT NULL"), **mine)
-    finally:
-        outcomes.unpersist()
-    embedded, refused = (lake.parts(table, **mine).get(run_id, 0) for table in ("embeddings", "rejects"))
+    with Progress(batch.photos, done, rejected, _LOG) as progress:
+        lake.replace("embeddings", outcomes(photos, batch.photos).where("reason IS NULL"), **mine)
+    embedded = lake.parts("embeddings", **mine).get(run_id, 0)
+    refused = batch.photos - embedded
+    if refused or batch.done_before:
+        # Few as a rule: they are read once more for their reasons, which is cheaper than keeping all outcomes.
+        left = photos.join(lake.table("embeddings", **mine).select("uri"), "uri", "left_anti")
+        lake.replace("rejects", outcomes(left, refused).where("reason IS NOT NULL"), **mine)
+        refused = lake.parts("rejects", **mine).get(run_id, 0)
     if embedded + refused != batch.photos:
         raise RuntimeError(
-            f"Run {run_id}: {batch.photos} photos were to be embedded, but {embedded} were and {refused} were rejected."
+            f"Run {run_id}: {batch.photos} photos were to be embedded, {embedded} were and {refused} were rejected: "
+            "some could be read the second time, and not the first. Run the step again."
         )
     return Extracted(batch.photos, embedded, refused, progress.seconds)
 

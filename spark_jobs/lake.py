@@ -5,6 +5,7 @@ The control plane makes `batches` and `runs` (plugins/orchard/lake.py); what the
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import pandas as pd
@@ -67,16 +68,21 @@ class Lake:
     spark: SparkSession
     location: LakeLocation
 
-    def create_tables(self) -> None:
-        """Make what is missing of the tables that the steps write."""
-        there = {row.tableName for row in self.spark.sql(f"SHOW TABLES IN {self._namespace}").collect()}
+    def create_tables(self, *names: str) -> None:
+        """Make those of the tables named that are missing; only what the steps write."""
+        there = self.tables()
         properties = ", ".join(f"'{key}'='{value}'" for key, value in _PROPERTIES.items())
-        for name, (columns, partitions) in _TABLES.items():
+        for name in names:
             if name not in there:
+                columns, partitions = _TABLES[name]
                 self.spark.sql(
                     f"CREATE TABLE IF NOT EXISTS {self.name(name)} ({columns}) USING iceberg "
                     f"PARTITIONED BY ({partitions}) TBLPROPERTIES ({properties})"
                 )
+
+    def tables(self) -> set[str]:
+        """Return the names of the tables that there are."""
+        return {row.tableName for row in self.spark.sql(f"SHOW TABLES IN {self._namespace}").collect()}
 
     def name(self, table: str) -> str:
         """Return the full name of a table in SQL."""
@@ -87,10 +93,16 @@ class Lake:
         frame = self.spark.table(self.name(table))
         return frame.where(_condition(equals)) if equals else frame
 
-    def parts(self, table: str, **equals: str) -> dict[str, int]:
-        """Count rows of each run, from the metadata alone: {run_id: rows}, without empty parts."""
-        parts = self.spark.table(f"{self.name(table)}.partitions").select("partition.*", "record_count")
-        rows = parts.where(_condition(equals)).groupBy("run_id").agg(F.sum("record_count").alias("rows")).collect()
+    def parts(self, *tables: str, **equals: str) -> dict[str, int]:
+        """Count rows of each run in the tables together, from their metadata alone: {run_id: rows}, if any."""
+        parts = [
+            self.spark.table(f"{self.name(table)}.partitions")
+            .select("partition.*", "record_count")
+            .where(_condition(equals))
+            for table in tables
+        ]
+        counts = reduce(DataFrame.union, (part.select("run_id", "record_count") for part in parts))
+        rows = counts.groupBy("run_id").agg(F.sum("record_count").alias("rows")).collect()
         return {row.run_id: row.rows for row in rows if row.rows}
 
     def replace(self, table: str, rows: DataFrame, **equals: str) -> None:

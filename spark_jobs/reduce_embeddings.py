@@ -51,7 +51,7 @@ class Reduced:
 
 def reduce_run(lake: Lake, run_id: str, extractor_id: str, options: Options) -> Reduced:
     """Fold in a run in the lake's Spark session."""
-    lake.create_tables()
+    lake.create_tables("moments", "bases", "coordinates", "recognisers")
     sums = totals.update(lake, run_id, extractor_id)
     if sums is None:
         lake.delete("coordinates", extractor_id=extractor_id)

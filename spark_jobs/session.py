@@ -69,7 +69,7 @@ def _local(builder: SparkSession.Builder, slots: int | None) -> SparkSession.Bui
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.memory": "2g",
-        "spark.driver.extraJavaOptions": f"-Djava.io.tmpdir={tempfile.gettempdir()} -Dderby.system.home=/nonexistent",
+        "spark.driver.extraJavaOptions": f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Djava.io.tmpdir={tempfile.gettempdir()} -Dderby.system.home=/nonexistent",
         "spark.log.level": "ERROR",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
