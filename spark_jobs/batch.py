@@ -5,6 +5,7 @@ embeddings of a run change, the moments that hold them go; step 2 computes what 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -44,29 +45,31 @@ class Batch:
         LookupError
             `batches` holds nothing of this run and extractor.
         """
-        everyone = lake.table("batches", extractor_id=extractor_id)
-        mine = everyone.where(F.col("run_id") == run_id)
-        counted = mine.agg(
-            F.max("found_at").alias("found_at"),
-            F.count("*").alias("all"),
-            F.count_if(F.col("action") != "delete").alias("photos"),
-            F.count_if(F.col("action") == "add").alias("added"),
-        ).collect()[0]
-        if not counted["all"]:
+        of_extractor = ("extractor_id", "equal", extractor_id)
+        of_run = (of_extractor, ("run_id", "equal", run_id))
+        files = lake.files("batches", *of_run)
+        if not files:
             raise LookupError(
                 f"The table batches holds nothing of run {run_id!r} with extractor {extractor_id!r}: "
                 "expected the batch that discovery writes. Check --run-id and --extractor, or find new photos first."
             )
-        done = lake.parts("embeddings", "rejects", extractor_id=extractor_id, run_id=run_id)
-        rows = mine.select("uri", "etag", "size", "label", "action")
-        # Files whose runs were found before are skipped by their bounds, so a day's usual run reads nothing here.
-        found_later = (F.col("found_at") > F.lit(counted["found_at"])) & (F.col("run_id") != run_id)
-        later = everyone.where(found_later).select("uri")
-        if later.isEmpty():
-            only_added = counted["all"] == counted["added"]
-            return cls(run_id, extractor_id, rows, counted["photos"], only_added, bool(done))
-        rows = rows.join(later.distinct(), "uri", "left_anti")
-        return cls(run_id, extractor_id, rows, rows.where("action != 'delete'").count(), False, bool(done))
+        everyone = lake.table("batches", extractor_id=extractor_id)
+        mine = everyone.where(F.col("run_id") == run_id).select("uri", "etag", "size", "label", "action", "found_at")
+        done_before = any(lake.files(table, *of_run) for table in ("embeddings", "rejects"))
+        # A usual day only adds photos, and is the newest: the metadata say so, and no Spark job is needed to know.
+        bounds = [("action", "lessThan", "add"), ("action", "greaterThan", "add")]
+        others = any(lake.files("batches", *of_run, bound) for bound in bounds)
+        found_at = max(_upper_bound(lake, file, "found_at") for file in files)
+        later = lake.files(
+            "batches", of_extractor, ("run_id", "notEqual", run_id), ("found_at", "greaterThan", found_at)
+        )
+        if not others and not later:
+            return cls(run_id, extractor_id, mine, sum(file.recordCount() for file in files), True, done_before)
+        if later:
+            newest = mine.agg(F.max("found_at")).collect()[0][0]
+            taken_up = everyone.where((F.col("found_at") > F.lit(newest)) & (F.col("run_id") != run_id))
+            mine = mine.join(taken_up.select("uri").distinct(), "uri", "left_anti")
+        return cls(run_id, extractor_id, mine, mine.where("action != 'delete'").count(), False, done_before)
 
     def withdraw(self, lake: Lake) -> None:
         """Take out what this batch makes untrue: old rows of changed and deleted photos, and sums that hold them.
@@ -97,3 +100,12 @@ class Batch:
             "AND uri IN (SELECT uri FROM orchard_withdrawn)",
             args={"extractor": self.extractor_id, "run": self.run_id},
         )
+
+
+def _upper_bound(lake: Lake, file: Any, column: str) -> int:
+    """Read the greatest value in a file: of a time, microseconds since 1970."""
+    iceberg = lake.spark._jvm.org.apache.iceberg  # type: ignore[union-attr]
+    table = iceberg.spark.Spark3Util.loadIcebergTable(lake.spark._jsparkSession, lake.name("batches"))
+    field = table.schema().findField(column)
+    bound = file.upperBounds().get(field.fieldId())
+    return int(iceberg.types.Conversions.fromByteBuffer(field.type(), bound))

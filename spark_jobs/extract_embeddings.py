@@ -6,10 +6,12 @@ Reads the run's part of `batches`, writes its parts of `embeddings` and `rejects
 import argparse
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from pyspark.sql import DataFrame
+import pyarrow as pa
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from spark_jobs.batch import Batch
@@ -19,7 +21,7 @@ from spark_jobs.location import LakeLocation
 from spark_jobs.objects import read_whole
 from spark_jobs.progress import Progress
 from spark_jobs.session import log_to_stderr, open_lake
-from spark_jobs.worker import OUTCOME, embedding_task
+from spark_jobs.worker import OUTCOME, embedding_task, load_engine
 
 _LOG = logging.getLogger("extract")
 _SMALLEST_TASK, _LARGEST_TASK = 256, 4096  # photos: seconds of work, against the fixed cost of a task, and its file
@@ -48,6 +50,7 @@ def extract(lake: Lake, run_id: str, extractor_id: str, artefact: str, engine: s
     RuntimeError
         Photos of the batch ended neither embedded nor rejected.
     """
+    warming = _warm_up(lake, artefact, engine)
     lake.create_tables("embeddings", "rejects")
     batch = Batch.read(lake, run_id, extractor_id)
     batch.withdraw(lake)
@@ -62,21 +65,35 @@ def extract(lake: Lake, run_id: str, extractor_id: str, artefact: str, engine: s
         return dealt.mapInArrow(task, OUTCOME).withColumns({name: F.lit(value) for name, value in mine.items()})
 
     photos = batch.rows.where("action != 'delete'").select("uri", "etag", "size", "label")
+    warming.result()
     with Progress(batch.photos, done, rejected, _LOG) as progress:
         lake.replace("embeddings", outcomes(photos, batch.photos).where("reason IS NULL"), **mine)
-    embedded = lake.parts("embeddings", **mine).get(run_id, 0)
+    embedded = lake.count("embeddings", **mine)
     refused = batch.photos - embedded
     if refused or batch.done_before:
         # Few as a rule: they are read once more for their reasons, which is cheaper than keeping all outcomes.
         left = photos.join(lake.table("embeddings", **mine).select("uri"), "uri", "left_anti")
         lake.replace("rejects", outcomes(left, refused).where("reason IS NOT NULL"), **mine)
-        refused = lake.parts("rejects", **mine).get(run_id, 0)
+        refused = lake.count("rejects", **mine)
     if embedded + refused != batch.photos:
         raise RuntimeError(
             f"Run {run_id}: {batch.photos} photos were to be embedded, {embedded} were and {refused} were rejected: "
             "some could be read the second time, and not the first. Run the step again."
         )
     return Extracted(batch.photos, embedded, refused, progress.seconds)
+
+
+def _warm_up(lake: Lake, artefact: str, engine: str) -> "Future[list[Row]]":
+    """Let workers start and load the engine while the driver plans: seconds, which the first photos would wait for."""
+    slots = lake.spark.sparkContext.defaultParallelism
+
+    def load(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        load_engine(artefact, engine)
+        return batches
+
+    # The same kind of task as the real one, or Spark would start other workers for that.
+    task = lake.spark.range(0, slots, 1, slots).mapInArrow(load, "id bigint")
+    return ThreadPoolExecutor(1, "warm-up").submit(task.collect)
 
 
 def tasks(photos: int, slots: int) -> int:

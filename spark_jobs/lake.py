@@ -105,6 +105,36 @@ class Lake:
         rows = counts.groupBy("run_id").agg(F.sum("record_count").alias("rows")).collect()
         return {row.run_id: row.rows for row in rows if row.rows}
 
+    def files(self, table: str, *conditions: tuple[str, str, Any]) -> list[Any]:
+        """Find the files that may hold rows for which all conditions hold: by their bounds, without a Spark job.
+
+        Parameters
+        ----------
+        conditions : tuple of (column, operation, value)
+            An operation is a method of Iceberg's Expressions: ``equal``, ``notEqual``, ``lessThan``, ``greaterThan``.
+
+        Returns
+        -------
+        list of org.apache.iceberg.DataFile
+            With their row counts and bounds. For conditions on partitions they hold just the rows asked for.
+        """
+        iceberg = self.spark._jvm.org.apache.iceberg  # type: ignore[union-attr]
+        scan = iceberg.spark.Spark3Util.loadIcebergTable(self.spark._jsparkSession, self.name(table)).newScan()
+        for column, operation, value in conditions:
+            scan = scan.filter(getattr(iceberg.expressions.Expressions, operation)(column, value))
+        planned, found = scan.includeColumnStats().planFiles(), []
+        try:
+            tasks = planned.iterator()
+            while tasks.hasNext():
+                found.append(tasks.next().file())
+        finally:
+            planned.close()
+        return found
+
+    def count(self, table: str, **equals: str) -> int:
+        """Count the rows of a part, from its metadata alone."""
+        return sum(file.recordCount() for file in self.files(table, *((c, "equal", v) for c, v in equals.items())))
+
     def replace(self, table: str, rows: DataFrame, **equals: str) -> None:
         """Replace the part in which columns equal the values given by `rows`, in one commit; none empties it."""
         self.replace_where(table, rows, _condition(equals))

