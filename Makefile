@@ -9,7 +9,7 @@ UV_VERSION := 0.13.8
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: .venv/installed .jars/installed ## make .venv (Python packages, Java) and .jars (Iceberg for Spark)
+setup: .venv/installed .jars/classes.jsa ## make .venv (Python packages, Java) and .jars (Iceberg for Spark)
 
 $(UV):
 	@[ -n "$(PYTHON)" ] || { echo "make setup: no usable Python found." >&2; \
@@ -26,6 +26,11 @@ $(UV):
 
 .jars/installed: jars.lock local/jars.py | .venv/installed
 	.venv/bin/python -m local.jars jars.lock .jars
+	@touch $@
+
+# Half a minute once, seconds less at each start of Spark. Read-only and dated by its making: touched to be newer.
+.jars/classes.jsa: .jars/installed local/class_archive.py
+	.venv/bin/python -m local.class_archive
 	@touch $@
 
 lint: setup ## ruff and mypy

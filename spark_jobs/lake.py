@@ -15,7 +15,7 @@ from pyspark.sql.types import StructType
 
 from spark_jobs.location import CATALOG, LakeLocation
 
-# Columns and partitions. Rows of embeddings are kilobytes of noise to a compressor: lz4 costs it no time.
+# Columns and partitions.
 _TABLES = {
     "embeddings": (
         "uri string, etag string, label string, extractor_id string, embedding array<float>, run_id string",
@@ -53,7 +53,7 @@ _PROPERTIES = {
     "format-version": "2",
     # A task's rows all belong to one part: no shuffle before writing.
     "write.distribution-mode": "none",
-    "write.parquet.compression-codec": "lz4",
+    "write.parquet.compression-codec": "zstd",
     # ... and none sorts them.
     "write.spark.fanout.enabled": "true",
     # A run commits to a table a few times: keep enough old metadata for time travel's sake, not all of it.
