@@ -54,7 +54,7 @@ _PROPERTIES = {
     # A task's rows all belong to one part: no shuffle before writing.
     "write.distribution-mode": "none",
     "write.parquet.compression-codec": "zstd",
-    # ... and none sorts them.
+    # ... and no sort, either.
     "write.spark.fanout.enabled": "true",
     # A run commits to a table a few times: keep enough old metadata for time travel's sake, not all of it.
     "write.metadata.delete-after-commit.enabled": "true",
