@@ -69,13 +69,13 @@ def _local(builder: SparkSession.Builder, slots: int | None, java_options: str) 
     # Workers import spark_jobs wherever this was started from.
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+    quiet = f"-Dlog4j2.configurationFile='file:{Path(__file__).with_name('log4j2.properties')}'"
     settings = {
         "spark.driver.extraClassPath": os.pathsep.join(jars),
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.memory": "2g",
-        "spark.driver.extraJavaOptions": f"{JVM} -XX:SharedArchiveFile={ARCHIVE} {java_options}",
-        "spark.log.level": "ERROR",
+        "spark.driver.extraJavaOptions": f"{JVM} -XX:SharedArchiveFile='{ARCHIVE}' {quiet} {java_options}",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.warehouse.dir": tempfile.gettempdir(),

@@ -81,8 +81,13 @@ def _list_bucket(prefix: str) -> Iterator[Photo]:
         for item in page.get("Contents", ()):
             key = item["Key"]
             if key.lower().endswith(SUFFIXES):
-                label = key.split("/")[-2] if "/" in key else None
-                yield Photo(f"s3://{bucket}/{key}", item["ETag"], item["Size"], item["LastModified"], label or None)
+                yield Photo(f"s3://{bucket}/{key}", item["ETag"], item["Size"], item["LastModified"], _label(key))
+
+
+def _label(key: str) -> str | None:
+    """Name of the folder that a key stands in; empty and dot segments, which S3 allows, name none."""
+    folders = [segment for segment in key.split("/")[:-1] if segment not in ("", ".", "..")]
+    return folders[-1] if folders else None
 
 
 def _list_folder(top: str) -> Iterator[Photo]:

@@ -255,7 +255,7 @@ class TestBucket:
 
     def test_keys(self, aws: Any, bucket: str) -> None:
         keys = {f"{name}/{name}.jpg": name for name in ODD_NAMES}
-        keys |= {"a//b.jpg": None, "./x.jpg": ".", "a/../b.jpg": "..", "/lead.jpg": None, "//.jpg": None}
+        keys |= {"a//b.jpg": "a", "./x.jpg": None, "a/../b.jpg": "a", "/lead.jpg": None, "//.jpg": None}
         keys |= {"deep/er/1.JPG": "er", "top.jpg": None}
         self.put(aws, bucket, *keys, "a/", "a/notes.txt", "x.jpg/", "jpg")
         assert self.found(f"s3://{bucket}") == {f"s3://{bucket}/{key}": label for key, label in keys.items()}

@@ -166,7 +166,7 @@ def test_killed_at_any_moment_and_run_again(random_artefact: Path, tmp_path: Pat
     np.testing.assert_allclose(newest[2], fresh[2], rtol=0, atol=1e-10 * np.abs(fresh[2]).max())
 
 
-def test_real_photos(real_artefact: Path, shared: Path, tmp_path: Path) -> None:
+def test_real_photos(real_artefact: Path, shared: Path, tmp_path: Path, figures: list[str]) -> None:
     """Training into the lake, Test to recognise: at least 99% right."""
     lake = tmp_path / "lake"
     (run,) = run_local(shared / "data/fruits-360/Training", "--lake", lake, "--extractor", real_artefact)
@@ -181,7 +181,8 @@ def test_real_photos(real_artefact: Path, shared: Path, tmp_path: Path) -> None:
     near = sum(
         answer["neighbours"][0]["label"] == path.parent.name for answer, path in zip(answers, photos, strict=True)
     )
-    print(f"recognised {right / 720:.1%} of 720 photos; the nearest photo has the right label for {near / 720:.1%}")
+    figures.append(f"Fruits-360, Test from Training: {right / 720:.1%} of 720 photos recognised,")
+    figures.append(f"                                {near / 720:.1%} by the nearest photo alone")
     assert right / 720 >= 0.99
 
     # What Spark stored is what one process computes.

