@@ -254,7 +254,9 @@ class TestBucket:
         return {row["uri"]: row["label"] for row in listed}
 
     def test_keys(self, aws: Any, bucket: str) -> None:
-        keys = {f"{name}/{name}.jpg": name for name in ODD_NAMES}
+        keys: dict[str, str | None] = {f"{name}/{name}.jpg": name for name in ODD_NAMES}
+        # Empty and dot segments are no folders.
+        keys |= {key: None for key, name in keys.items() if name in (".", "..")}
         keys |= {"a//b.jpg": "a", "./x.jpg": None, "a/../b.jpg": "a", "/lead.jpg": None, "//.jpg": None}
         keys |= {"deep/er/1.JPG": "er", "top.jpg": None}
         self.put(aws, bucket, *keys, "a/", "a/notes.txt", "x.jpg/", "jpg")
