@@ -15,7 +15,7 @@ from pyspark.sql.types import StructType
 
 from spark_jobs.location import CATALOG, LakeLocation
 
-# Columns and partitions.
+# Columns and partitions. What is replaced as a part must be a partition: bounds of strings are cut to 16 characters.
 _TABLES = {
     "embeddings": (
         "uri string, etag string, label string, extractor_id string, embedding array<float>, run_id string",
@@ -28,13 +28,13 @@ _TABLES = {
     "moments": (
         "extractor_id string, run_id string, count bigint, batch binary, moments_id string, "
         "total binary, total_count bigint, covers string, created_at timestamp",
-        "extractor_id",
+        "extractor_id, run_id",
     ),
     "bases": (
         "extractor_id string, basis_id string, mean array<double>, scale array<double>, "
         "components array<array<double>>, eigenvalues array<double>, count bigint, created_at timestamp, why string, "
         "asked_components int, asked_variance double, standardize boolean",
-        "extractor_id",
+        "extractor_id, basis_id",
     ),
     # basis_id is a partition, too, so that the table's metadata tell which parts stand in which basis.
     "coordinates": (
@@ -46,7 +46,7 @@ _TABLES = {
         "extractor_id string, run_id string, labels array<string>, weights array<array<double>>, "
         "biases array<double>, shrinkage double, count bigint, accuracy double, accuracy_photos bigint, "
         "created_at timestamp",
-        "extractor_id",
+        "extractor_id, run_id",
     ),
 }
 _PROPERTIES = {

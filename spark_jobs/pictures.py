@@ -1,6 +1,7 @@
 """Pictures: the table of variance, drawn and written, and a map of the photos in their first two coordinates."""
 
 import io
+import warnings
 from collections.abc import Callable
 
 import matplotlib as mpl
@@ -123,7 +124,8 @@ def _draw(store: ObjectStore, name: str, draw: Callable[[Axes], None]) -> list[s
     for kind in ("png", "svg"):
         picture = io.BytesIO()
         # A fixed salt and no date: the same photos give the same file.
-        with mpl.rc_context({"svg.hashsalt": "orchard"}):
+        with mpl.rc_context({"svg.hashsalt": "orchard"}), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a label may be an emoji
             figure.savefig(picture, format=kind, metadata={"Date": None} if kind == "svg" else None)
         obstore.put(store, f"{name}.{kind}", picture.getvalue())
     return [f"{name}.png", f"{name}.svg"]

@@ -1,6 +1,7 @@
 """Progress of a step: a bar where there is a terminal, else a line in the log now and then."""
 
 import logging
+import shutil
 import sys
 import threading
 import time
@@ -27,7 +28,9 @@ class Progress:
         self.seconds = 0.0
         self._total, self._done, self._rejected, self._log = total, done, rejected, log
         self._over = threading.Event()
-        self._bar = tqdm(total=total, unit=" photos", disable=not sys.stderr.isatty(), smoothing=0, leave=False)
+        width = min(shutil.get_terminal_size().columns, 100)
+        terminal = sys.stderr.isatty()
+        self._bar = tqdm(total=total, unit=" photos", disable=not terminal, smoothing=0, leave=False, ncols=width)
         self._watcher = threading.Thread(target=self._watch, name="progress", daemon=True)
 
     def __enter__(self) -> "Progress":
@@ -41,7 +44,8 @@ class Progress:
         self._show()
         self._bar.close()
         self.seconds = time.monotonic() - self._started
-        self._log.info(self.line())
+        if self._total:
+            self._log.info(self.line())
 
     def line(self) -> str:
         """Photos done of all, photos a second, time left."""

@@ -61,7 +61,9 @@ class LakeError(RuntimeError):
     """The lake holds nothing to recognise with."""
 
 
-def recognise(names: Sequence[str], location: LakeLocation, artefact: str | None = None) -> list[Recognised]:
+def recognise(
+    names: Sequence[str], location: LakeLocation, artefact: str | None = None
+) -> tuple[list[Recognised], list[str]]:
     """Recognise photos, by the newest recogniser of the artefact's extractor (default: of all extractors).
 
     Parameters
@@ -69,12 +71,17 @@ def recognise(names: Sequence[str], location: LakeLocation, artefact: str | None
     names : sequence of str
         Paths, or ``s3://`` addresses.
 
+    Returns
+    -------
+    answers : list of Recognised
+        Of the photos that could be read, in order.
+    errors : list of str
+        Of the others: which, and why.
+
     Raises
     ------
     LakeError
         There is no lake, or no recogniser of that extractor in it.
-    PhotoError
-        A photo cannot be read; the message names it.
     """
     if not location.is_s3 and not Path(location.root, "catalog.db").is_file():
         raise LakeError(
@@ -88,27 +95,34 @@ def recognise(names: Sequence[str], location: LakeLocation, artefact: str | None
         raise LakeError(f"The lake {location.root} holds no recogniser{known}: run_local (or the DAG) makes one.")
     extractor = given or shelf.take(location.root, row["extractor_id"])
     recogniser = Recogniser(tuple(row["labels"]), np.array(row["weights"]), np.array(row["biases"]), row["shrinkage"])
-    embeddings = _embed(names, extractor)
+    rows, errors = _embed(names, extractor)
+    if not rows:
+        return [], errors
+    embeddings = np.stack(list(rows.values()))
     probabilities = recogniser.probabilities(embeddings)
     neighbours = _nearest(catalog, location.database, extractor.extractor_id, embeddings)
     answers = []
-    for name, chances, near in zip(names, probabilities, neighbours, strict=True):
+    for name, chances, near in zip(rows, probabilities, neighbours, strict=True):
         best = np.argsort(-chances, kind="stable")[:LABELS]
         labels = tuple(Label(recogniser.labels[i], float(chances[i])) for i in best)
         answers.append(Recognised(name, labels, tuple(near)))
-    return answers
+    return answers, errors
 
 
-def _embed(names: Sequence[str], extractor: Extractor) -> NDArray[np.float32]:
+def _embed(names: Sequence[str], extractor: Extractor) -> tuple[dict[str, NDArray[np.float32]], list[str]]:
+    """Embed the photos that can be read, and say why the others cannot."""
     engine = open_engine(extractor)
-    rows = []
+    rows, errors = {}, []
     for name in names:
         try:
-            rows.append(engine.embed(photos.decode(read_whole(name), extractor.input_size)[np.newaxis])[0])
-        except (photos.PhotoError, FileNotFoundError, IsADirectoryError) as error:
-            reason = str(error) if isinstance(error, photos.PhotoError) else "there is no such file"
-            raise photos.PhotoError(f"{name}: {reason}") from error
-    return np.stack(rows)
+            rows[name] = engine.embed(photos.decode(read_whole(name), extractor.input_size)[np.newaxis])[0]
+        except photos.PhotoError as error:
+            errors.append(f"{name}: {error}")
+        except (FileNotFoundError, NotADirectoryError):
+            errors.append(f"{name}: there is no such file")
+        except IsADirectoryError:
+            errors.append(f"{name}: it is a folder; expected a photo")
+    return rows, errors
 
 
 def _nearest(
@@ -172,12 +186,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print a JSON list, one object a photo")
     args = parser.parse_args(argv)
     try:
-        answers = recognise(args.photos, LakeLocation.parse(args.lake), args.extractor)
-    except (photos.PhotoError, ExtractorError, LakeError, ValueError) as error:
+        answers, errors = recognise(args.photos, LakeLocation.parse(args.lake), args.extractor)
+    except (ExtractorError, LakeError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(json.dumps([asdict(a) for a in answers], indent=2) if args.json else "\n".join(map(describe, answers)))
-    return 0
+    for unread in errors:
+        print(f"error: {unread}", file=sys.stderr)
+    return 2 if errors else 0
 
 
 if __name__ == "__main__":

@@ -214,6 +214,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, NotADirectoryError, BlockingIOError, ExtractorError, MassDeletionError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\ninterrupted: nothing is lost; the same command does the rest", file=sys.stderr)
+        return 130
     if args.json:
         print(json.dumps([asdict(run) for run in done], indent=2))
     else:

@@ -89,9 +89,9 @@ def open_catalog(root: str, database: str = "orchard") -> Catalog:
     there = {name for _, name in catalog.list_tables(database)}
     for name, schema in (("batches", BATCHES), ("runs", RUNS)):
         if name not in there:
-            by = "run_id" if name == "batches" else None
-            field = [PartitionField(schema.find_field(by).field_id, 1000, IdentityTransform(), by)] if by else []
-            catalog.create_table((database, name), schema, partition_spec=PartitionSpec(*field))
+            # What a run wrote is replaced as a whole when it is done again.
+            by_run = PartitionField(schema.find_field("run_id").field_id, 1000, IdentityTransform(), "run_id")
+            catalog.create_table((database, name), schema, partition_spec=PartitionSpec(by_run))
     return catalog
 
 
