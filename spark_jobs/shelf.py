@@ -61,7 +61,7 @@ def put_default(root: str) -> Extractor:
             _, found, message = done.stderr.rpartition("error: ")
             reason = message.strip() if found else done.stderr[-2000:]
             raise ExtractorError(
-                f"No --extractor was given, and the default ({DEFAULT}, ImageNet) cannot be exported: {reason}\n"
+                f"No --extractor was given, and {DEFAULT} of ImageNet cannot be exported here: {reason}\n"
                 f"With the weights at hand:\n  python -m spark_jobs.export_extractor {DEFAULT} --weights FILE --out DIR\n"
                 "and then this command again with --extractor DIR."
             )
