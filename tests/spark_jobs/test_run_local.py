@@ -138,7 +138,7 @@ def test_killed_at_any_moment_and_run_again(random_artefact: Path, tmp_path: Pat
     random = np.random.default_rng(0)
     seconds = whole_run()
     killed = 0
-    for day in range(3):
+    for day in range(2):
         paths[2 * day].unlink()
         shutil.copy(paths[-1 - day], paths[2 * day + 1])
         for _ in range(3):
@@ -149,7 +149,7 @@ def test_killed_at_any_moment_and_run_again(random_artefact: Path, tmp_path: Pat
                 killed += process.poll() is None
                 os.killpg(process.pid, signal.SIGKILL)
         whole_run()
-    assert killed >= 4
+    assert killed >= 3
     run_local(photos, "--lake", undisturbed, *options[:-1])
     for table in ("embeddings", "coordinates"):
         assert read(lake, table, "uri", "etag", "label") == read(undisturbed, table, "uri", "etag", "label")
