@@ -44,9 +44,17 @@ test: setup ## all tests; photos and weights in ../shared are used where they ar
 bench: setup ## speed against the usual notebook and the bare loop, and growth
 	.venv/bin/python -m benchmarks
 
-lock: $(UV) ## compile requirements.txt from pyproject.toml anew
-	$(UV) pip compile --quiet --upgrade --all-extras --universal --fork-strategy fewest --python-version 3.11 \
-		--generate-hashes --custom-compile-command 'make lock' --output-file requirements.txt pyproject.toml
+COMPILE = $(UV) pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
+	--custom-compile-command 'make lock' pyproject.toml
+# UPGRADE= keeps the versions that are pinned: after a dependency was added to pyproject.toml.
+UPGRADE ?= --upgrade
+
+lock: $(UV) ## compile requirements*.txt from pyproject.toml anew
+	$(COMPILE) $(UPGRADE) --all-extras --output-file requirements.txt
+	@rm -f requirements-airflow.txt requirements-local.txt
+	$(COMPILE) --constraint requirements.txt --output-file requirements-airflow.txt --extra control-plane --extra airflow
+	$(COMPILE) --constraint requirements.txt --output-file requirements-local.txt \
+		--extra control-plane --extra data-plane --extra tensorflow --extra local
 
 clean: ## remove what setup made
 	rm -rf .venv .jars .pytest_cache .mypy_cache .ruff_cache

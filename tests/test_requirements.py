@@ -13,14 +13,20 @@ from local.jars import COORDINATES, read_lock
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 JARS_LOCK = REPOSITORY / "jars.lock"
-PINNED = (REPOSITORY / "requirements.txt").read_text("utf-8")
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+
+LISTS = {  # which extras each list holds
+    "requirements.txt": tuple(EXTRAS),
+    "requirements-airflow.txt": ("control-plane", "airflow"),
+    "requirements-local.txt": ("control-plane", "data-plane", "tensorflow", "local"),
+}
 
 
-def direct() -> list[Requirement]:
-    """Return what pyproject.toml asks for, with all extras."""
-    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
-    extras = [wanted for extra in project["optional-dependencies"].values() for wanted in extra]
-    return [Requirement(wanted) for wanted in [*project["dependencies"], *extras]]
+def direct(name: str) -> list[Requirement]:
+    """Return what pyproject.toml asks for in a list."""
+    wanted = [*PROJECT["dependencies"], *(one for extra in LISTS[name] for one in EXTRAS[extra])]
+    return [Requirement(one) for one in wanted]
 
 
 def entries(text: str) -> list[tuple[Requirement, list[str]]]:
@@ -35,40 +41,59 @@ def entries(text: str) -> list[tuple[Requirement, list[str]]]:
     return found
 
 
-ENTRIES = entries(PINNED)
+PINNED = {name: (REPOSITORY / name).read_text("utf-8") for name in LISTS}
+ENTRIES = {name: entries(text) for name, text in PINNED.items()}
 
 
-@pytest.mark.parametrize("wanted", direct(), ids=str)
-def test_every_direct_dependency_is_pinned_at_a_version_that_it_allows(wanted: Requirement) -> None:
-    name = canonicalize_name(wanted.name)
-    pinned = [entry for entry, _ in ENTRIES if canonicalize_name(entry.name) == name]
-    assert pinned, f"{name} is not in requirements.txt: run make lock"
+@pytest.mark.parametrize(("name", "wanted"), [(name, wanted) for name in LISTS for wanted in direct(name)], ids=str)
+def test_every_direct_dependency_is_pinned_at_a_version_that_it_allows(name: str, wanted: Requirement) -> None:
+    pinned = [entry for entry, _ in ENTRIES[name] if canonicalize_name(entry.name) == canonicalize_name(wanted.name)]
+    assert pinned, f"{wanted.name} is not in {name}: run make lock"
     for entry in pinned:
         (pin,) = entry.specifier
-        assert wanted.specifier.contains(Version(pin.version), prereleases=True), "requirements.txt is stale: make lock"
+        assert wanted.specifier.contains(Version(pin.version), prereleases=True), f"{name} is stale: make lock"
 
 
-def test_every_pin_is_exact_and_has_hashes() -> None:
-    assert len(ENTRIES) > 100
-    for entry, hashes in ENTRIES:
+@pytest.mark.parametrize("name", LISTS)
+def test_every_pin_is_exact_and_has_hashes(name: str) -> None:
+    assert len(ENTRIES[name]) > 50
+    for entry, hashes in ENTRIES[name]:
         assert [pin.operator for pin in entry.specifier] == ["=="], str(entry)
         assert "*" not in str(entry.specifier)
         assert hashes, str(entry)
         assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", one) for one in hashes), str(entry)
 
 
-def test_no_name_is_pinned_twice_for_the_same_machine() -> None:
-    names = [(canonicalize_name(entry.name), str(entry.marker)) for entry, _ in ENTRIES]
+@pytest.mark.parametrize("name", LISTS)
+def test_no_name_is_pinned_twice_for_the_same_machine(name: str) -> None:
+    names = [(canonicalize_name(entry.name), str(entry.marker)) for entry, _ in ENTRIES[name]]
     assert len(set(names)) == len(names)
 
 
-def test_no_addresses() -> None:
+@pytest.mark.parametrize("name", [name for name in LISTS if name != "requirements.txt"])
+def test_what_is_tested_is_what_is_shipped(name: str) -> None:
+    """The lists for the images hold no version, and no hash, that `make setup` does not install."""
+    everything = {(entry.name, str(entry.specifier)): set(hashes) for entry, hashes in ENTRIES["requirements.txt"]}
+    for entry, hashes in ENTRIES[name]:
+        key = (entry.name, str(entry.specifier))
+        assert everything.get(key) == set(hashes), f"{entry}: {name} is stale: make lock"
+
+
+def test_each_plane_gets_only_what_it_needs() -> None:
+    names = {name: {canonicalize_name(entry.name) for entry, _ in ENTRIES[name]} for name in LISTS}
+    assert not names["requirements-airflow.txt"] & {"pyspark", "tensorflow-cpu", "openvino", "ministack", "pytest"}
+    assert not names["requirements-local.txt"] & {"apache-airflow", "apache-airflow-core", "pytest"}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_no_addresses(name: str) -> None:
     """Where packages come from is the user's business, and may be a mirror with a password."""
-    assert not re.search(r"https?:|ftp:|git\+|file:|://|@", PINNED)
-    assert not re.search(r"^\s*(-i|-f|-r|-c|-e|--(?!hash=))", PINNED, re.MULTILINE)
-    known_suffixes = re.sub(r"#.*|--hash=\S+", "", PINNED)
+    text = PINNED[name]
+    assert not re.search(r"https?:|ftp:|git\+|file:|://|@", text)
+    assert not re.search(r"^\s*(-i|-f|-r|-c|-e|--(?!hash=))", text, re.MULTILINE)
+    known_suffixes = re.sub(r"#.*|--hash=\S+", "", text)
     assert not re.search(r"\b[\w-]+\.(com|org|net|io|dev|internal|local)\b", known_suffixes)
-    comments = set(re.findall(r"^#.*$", PINNED, re.MULTILINE))
+    comments = set(re.findall(r"^#.*$", text, re.MULTILINE))
     assert comments == {"# This file was autogenerated by uv via the following command:", "#    make lock"}
 
 
@@ -86,7 +111,7 @@ def test_the_jars_are_locked_line_by_line() -> None:
 
 
 def test_the_jars_fit_the_pinned_spark() -> None:
-    spark = next(entry for entry, _ in ENTRIES if entry.name == "pyspark")
+    spark = next(entry for entry, _ in ENTRIES["requirements.txt"] if entry.name == "pyspark")
     minor = ".".join(str(spark.specifier).removeprefix("==").split(".")[:2])
     runtimes = [name for name in read_lock(JARS_LOCK) if name.startswith("iceberg-spark-runtime-")]
     assert len(runtimes) == 1
