@@ -7,13 +7,16 @@ import errno
 import os
 import stat
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
+
+from orchard.bucket import objects
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".mpo")
 SCHEMA = pa.schema(
@@ -53,34 +56,35 @@ def canonical_prefix(prefix: str) -> str:
     return f"file://{folder}/".replace("file:////", "file:///")
 
 
-def list_photos(prefix: str) -> Iterator[pa.RecordBatch]:
-    """List the photos under a prefix, to its end or with an error.
+def list_photos(*prefixes: str, client: Any = None) -> Generator[pa.RecordBatch, None, None]:
+    """List the photos under prefixes, to their end or with an error; close it where you stop before.
 
     Parameters
     ----------
-    prefix : str
-        As `canonical_prefix` gives it.
+    prefixes : str
+        As `canonical_prefix` gives them; none of which begins with another.
+    client : S3 client of boto3, optional
+        Whose credentials are used; `orchard.bucket.client_config` says how it is best configured.
 
     Yields
     ------
     RecordBatch
         Of `SCHEMA`. ``label`` is the name of the parent folder, null for a photo at the top of the bucket or folder.
     """
-    photos = _list_bucket(prefix) if prefix.startswith("s3://") else _list_folder(prefix.removeprefix("file://"))
-    while rows := list(islice(photos, _ROWS)):
-        columns = [pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), SCHEMA, strict=True)]
-        yield pa.record_batch(columns, schema=SCHEMA)
+    with closing(_list_all(prefixes, client)) as photos:
+        while rows := list(islice(photos, _ROWS)):
+            columns = zip(zip(*rows, strict=True), SCHEMA, strict=True)
+            yield pa.record_batch([pa.array(column, field.type) for column, field in columns], schema=SCHEMA)
 
 
-def _list_bucket(prefix: str) -> Iterator[Photo]:
-    import boto3
-
-    bucket, _, key_prefix = prefix.removeprefix("s3://").partition("/")
-    pages = boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key_prefix)
-    for page in pages:
-        for item in page.get("Contents", ()):
-            key = item["Key"]
-            if key.lower().endswith(SUFFIXES):
+def _list_all(prefixes: tuple[str, ...], client: Any) -> Generator[Photo, None, None]:
+    for prefix in prefixes:
+        if not prefix.startswith("s3://"):
+            yield from _list_folder(prefix.removeprefix("file://"))
+    if in_s3 := [prefix.removeprefix("s3://").split("/", 1) for prefix in prefixes if prefix.startswith("s3://")]:
+        with closing(objects([(bucket, begin) for bucket, begin in in_s3], SUFFIXES, client)) as items:
+            for bucket, item in items:
+                key = item["Key"]
                 yield Photo(f"s3://{bucket}/{key}", item["ETag"], item["Size"], item["LastModified"], _label(key))
 
 

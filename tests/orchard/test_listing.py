@@ -1,5 +1,6 @@
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -290,3 +291,19 @@ class TestBucket:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIANOBODY")
         with pytest.raises(ClientError, match="InvalidAccessKeyId"):
             rows(f"s3://{bucket}")
+
+    def test_several_prefixes_and_a_client(self, aws: Any, bucket: str, tmp_path: Path) -> None:
+        self.put(aws, bucket, "a/1.jpg", "b/2.jpg", "c/3.jpg")
+        folder = canonical_prefix(str(write(tmp_path / "d" / "4.jpg").parents[1]))
+        prefixes = (f"s3://{bucket}/a", folder, f"s3://{bucket}/c/")
+        batches = list(list_photos(*prefixes, client=aws.client("s3")))
+        found = {row["uri"]: row["label"] for batch in batches for row in batch.to_pylist()}
+        assert found == {f"s3://{bucket}/a/1.jpg": "a", f"s3://{bucket}/c/3.jpg": "c", f"{folder}d/4.jpg": "d"}
+
+    def test_stopped_early(self, aws: Any, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.put(aws, bucket, *(f"{i}/{i}.jpg" for i in range(9)))
+        monkeypatch.setattr(listing, "_ROWS", 2)
+        batches = list_photos(f"s3://{bucket}/")
+        assert next(batches).num_rows == 2
+        batches.close()
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith("listing")]
