@@ -19,6 +19,7 @@ from spark_jobs.extractors import ENGINES, Extractor
 from spark_jobs.lake import Lake
 from spark_jobs.location import LakeLocation
 from spark_jobs.objects import read_whole
+from spark_jobs.outcome import Outcome
 from spark_jobs.progress import Progress
 from spark_jobs.session import log_to_stderr, open_lake
 from spark_jobs.worker import OUTCOME, embedding_task, load_engine
@@ -113,10 +114,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--engine", choices=ENGINES, default="openvino", help="default: openvino")
     args = parser.parse_args(argv)
     log_to_stderr()
-    extractor = Extractor.from_bytes(read_whole(args.extractor))
-    lake = open_lake(LakeLocation.parse(args.lake, args.database), f"orchard extract {args.run_id}")
-    extracted = extract(lake, args.run_id, extractor.extractor_id, args.extractor, args.engine)
-    _LOG.info("%s", extracted)
+    location = LakeLocation.parse(args.lake, args.database)
+    with Outcome(location.root, args.run_id, "extract").told() as outcome:
+        extractor = Extractor.from_bytes(read_whole(args.extractor))
+        lake = open_lake(location, f"orchard extract {args.run_id}")
+        extracted = extract(lake, args.run_id, extractor.extractor_id, args.extractor, args.engine)
+        _LOG.info("%s", extracted)
+        outcome.succeeded(extracted)
 
 
 if __name__ == "__main__":

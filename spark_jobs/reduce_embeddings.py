@@ -13,6 +13,7 @@ from spark_jobs import coordinates, exports, pictures, recognisers, totals
 from spark_jobs.basis import Request
 from spark_jobs.lake import Lake
 from spark_jobs.location import LakeLocation
+from spark_jobs.outcome import Outcome
 from spark_jobs.session import log_to_stderr, open_lake
 
 _LOG = logging.getLogger("reduce")
@@ -142,8 +143,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         options = read_options(args)
     except ValueError as error:
         parser.error(str(error))
-    lake = open_lake(LakeLocation.parse(args.lake, args.database), f"orchard reduce {args.run_id}")
-    _LOG.info("%s", reduce_run(lake, args.run_id, args.extractor_id, options))
+    location = LakeLocation.parse(args.lake, args.database)
+    with Outcome(location.root, args.run_id, "reduce").told() as outcome:
+        lake = open_lake(location, f"orchard reduce {args.run_id}")
+        reduced = reduce_run(lake, args.run_id, args.extractor_id, options)
+        _LOG.info("%s", reduced)
+        outcome.succeeded(reduced)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,111 @@
+"""Orchard's daily pipeline: find the new photos, rent a cluster, embed, fold in, give the cluster back.
+
+What each task does is in plugins/orchard; this file is the picture of how they follow one another.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.sdk import DAG, Asset, chain, task
+from orchard.form import form
+from orchard.operators import CreateClusterOperator, ReportOperator, RunStepOperator, TerminateClusterOperator
+
+# Other DAGs are triggered by new features: DAG(schedule=[Asset("orchard_coordinates")]).
+EMBEDDINGS = Asset(name="orchard_embeddings", uri="orchard://lake/embeddings")
+COORDINATES = Asset(name="orchard_coordinates", uri="orchard://lake/coordinates")
+RECOGNISER = Asset(name="orchard_recogniser", uri="orchard://lake/recognisers")
+
+DOC = """
+### Orchard: photos into features, every day
+
+Finds photos that were added, changed or deleted under the prefixes, rents an EMR cluster of the right size, embeds the
+photos (`extract`), folds them into the exact PCA and the exact recogniser of everything seen so far (`reduce`), gives the
+cluster back, checks that no photo is lost, and writes a report.
+
+* **Nothing new**: the run ends green after `anything_to_do`, and rents nothing.
+* **By hand**: *Trigger* opens a form; empty fields mean "as the settings say" (the variable `orchard`).
+* **What will it cost?** Trigger it with *Plan only*: the log of `find_new_photos` tells photos, cluster, minutes, dollars.
+* **A run is red**: the log of the red task has the traceback. Clear the run's tasks to do it again: it does the same
+  batch, and the tables end as if nothing had happened.
+* **Leaked clusters** end themselves when idle, and `orchard_reaper` takes them every hour.
+"""
+
+
+@task
+def find_new_photos(params: dict[str, Any], dag_run: Any) -> dict[str, Any]:
+    """Compare the bucket with the lake, fix the run's batch, plan its cluster."""
+    from orchard.tasks import make_plan
+
+    plan = make_plan(dag_run.dag_id, dag_run.run_id, params)
+    print(plan.describe())
+    return plan.to_dict()
+
+
+@task.short_circuit
+def anything_to_do(plan: dict[str, Any]) -> bool:
+    """Stop here, green, when there is nothing to do or only the plan was asked for."""
+    from orchard.plan import Plan
+
+    return Plan.from_dict(plan).go
+
+
+@task
+def stage_code(plan: dict[str, Any]) -> dict[str, str]:
+    """Put the jobs' code into the bucket."""
+    from orchard import tasks
+    from orchard.plan import Plan
+
+    return tasks.stage_code(Plan.from_dict(plan))
+
+
+@task(outlets=[EMBEDDINGS, COORDINATES, RECOGNISER])
+def check_run(plan: dict[str, Any]) -> dict[str, int]:
+    """Fail if a photo is lost, or too many were rejected."""
+    from orchard import tasks
+    from orchard.plan import Plan
+
+    return tasks.check(Plan.from_dict(plan))
+
+
+with DAG(
+    dag_id="orchard_daily",
+    description="New fruit photos become embeddings, an exact PCA and an exact recogniser.",
+    doc_md=DOC,
+    schedule="@daily",
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=12),
+    params=form(),
+    tags=["orchard", "emr"],
+    default_args={
+        "owner": "orchard",
+        "retries": 2,
+        "retry_delay": timedelta(seconds=30),
+        "execution_timeout": timedelta(hours=1),
+    },
+):
+    plan = find_new_photos()
+    code = stage_code(plan)
+
+    # SETUP
+    create_cluster = CreateClusterOperator(task_id="create_cluster", plan=plan)
+    # BODY
+    cluster = create_cluster.output
+    extract = RunStepOperator(task_id="extract", step="extract", cluster_id=cluster, plan=plan, code=code, retries=1)
+    reduce = RunStepOperator(task_id="reduce", step="reduce", cluster_id=cluster, plan=plan, code=code, retries=1)
+    # TEARDOWN
+    terminate_cluster = TerminateClusterOperator(task_id="terminate_cluster", cluster_id=cluster, plan=plan)
+    terminate_cluster.as_teardown(setups=create_cluster, on_failure_fail_dagrun=True)
+
+    checked = check_run(plan)
+    report = ReportOperator(
+        task_id="report",
+        plan=plan,
+        cluster_id=cluster,
+        step_ids={"extract": extract.output, "reduce": reduce.output},
+        counts=checked,
+    )
+
+    chain(anything_to_do(plan), code, create_cluster, extract, reduce, [terminate_cluster, checked])
+    chain([terminate_cluster, checked], report)

@@ -1,0 +1,82 @@
+"""Aws: clients of AWS with the credentials, region and endpoints of Airflow's connection ``aws_default``.
+
+Where there is no such connection, boto3's own chain is asked: environment, profile, role.
+"""
+
+from typing import Any
+
+CONNECTION = "aws_default"
+RETRIES = {"retries": {"mode": "adaptive", "max_attempts": 10}}  # EMR's API is throttled by account
+
+
+def hook(service: str, region: str) -> Any:
+    """Make the provider's hook for a service."""
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+    from botocore.config import Config
+
+    # As wide as discovery lists.
+    config = Config(**RETRIES, max_pool_connections=32)
+    return AwsGenericHook(aws_conn_id=CONNECTION, client_type=service, region_name=region, config=config)
+
+
+def client(service: str, region: str) -> Any:
+    """Open a boto3 client."""
+    return hook(service, region).conn
+
+
+def catalog_properties(region: str) -> dict[str, str]:
+    """Tell pyiceberg what the connection says; nothing where there is none, so that roles refresh by themselves."""
+    glue = hook("glue", region)
+    properties = {"glue.region": region, "s3.region": region}
+    for service in ("glue", "s3"):
+        if endpoint := glue.conn_config.get_service_endpoint_url(service):
+            properties[f"{service}.endpoint"] = endpoint
+    if glue.conn_config.conn_id:
+        credentials = glue.get_credentials(region_name=region)
+        for service in ("glue", "s3"):
+            properties[f"{service}.access-key-id"] = credentials.access_key
+            properties[f"{service}.secret-access-key"] = credentials.secret_key
+            if credentials.token:
+                properties[f"{service}.session-token"] = credentials.token
+    return properties
+
+
+def split(address: str) -> tuple[str, str]:
+    """Split ``s3://bucket/key``."""
+    bucket, _, key = address.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
+def read_object(s3: Any, address: str) -> bytes:
+    """Read an object.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is none.
+    """
+    bucket, key = split(address)
+    try:
+        return bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    except (s3.exceptions.NoSuchKey, s3.exceptions.NoSuchBucket) as error:
+        raise FileNotFoundError(address) from error
+
+
+def exists(s3: Any, address: str) -> bool:
+    """Say whether an object is there."""
+    from botocore.exceptions import ClientError
+
+    bucket, key = split(address)
+    try:
+        s3.head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NotFound", "NoSuchBucket"):
+            return False
+        raise
+    return True
+
+
+def write_object(s3: Any, address: str, data: bytes, content_type: str) -> None:
+    """Write an object."""
+    bucket, key = split(address)
+    s3.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type)

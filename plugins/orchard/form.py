@@ -1,0 +1,140 @@
+"""Form: what a person may wish of one run, as Airflow's Params, and how it is read. Empty fields mean: as the settings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow.sdk import Param
+
+_EMPTY = "Empty: as the settings say."
+
+
+def form() -> dict[str, Param]:
+    """Make the trigger form of orchard_daily."""
+    return {
+        "prefixes": Param(
+            None,
+            type=["null", "array"],
+            items={"type": "string", "pattern": "^s3://"},
+            title="Prefixes",
+            description=f"Where to look for photos, one s3://bucket/prefix a line. {_EMPTY}",
+            section="Photos",
+        ),
+        "limit": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            title="Photo limit",
+            description="Take at most so many new and changed photos; the next run goes on. For large back-fills.",
+            section="Photos",
+        ),
+        "mass_deletion_meant": Param(
+            False,
+            type="boolean",
+            title="Mass deletion is meant",
+            description="Go on although more than a fifth of the lake's photos under a prefix is gone.",
+            section="Photos",
+        ),
+        "extractor": Param(
+            None,
+            type=["null", "string"],
+            title="Extractor",
+            description=f"extractor_id of an artefact under extractors/ in the lake. {_EMPTY}",
+            section="Features",
+        ),
+        "components": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            title="Components",
+            description=f"Principal components to keep; or give the variance. {_EMPTY}",
+            section="Features",
+        ),
+        "variance": Param(
+            None,
+            type=["null", "number"],
+            exclusiveMinimum=0,
+            maximum=1,
+            title="Variance",
+            description=f"Keep as many components as hold this share of the variance, such as 0.95. {_EMPTY}",
+            section="Features",
+        ),
+        "standardize": Param(
+            None,
+            type=["null", "boolean"],
+            title="Standardize",
+            description=f"PCA of standardised features. {_EMPTY}",
+            section="Features",
+        ),
+        "refit": Param(
+            "auto",
+            type="string",
+            enum=["auto", "always", "never"],
+            title="Refit",
+            description="Fit a new basis: when the one in use captures too little (auto), always, or never.",
+            section="Features",
+        ),
+        "core_nodes": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            maximum=100,
+            title="Core nodes",
+            description="Empty: as many as the number of photos asks for.",
+            section="Cluster",
+        ),
+        "keep_cluster": Param(
+            False,
+            type="boolean",
+            title="Keep the cluster when a step failed",
+            description="To look at it; it ends itself after its idle time-out.",
+            section="Cluster",
+        ),
+        "plan_only": Param(
+            False,
+            type="boolean",
+            title="Plan only",
+            description="End after discovery: photos, cluster, minutes, dollars. Nothing is rented or written.",
+            section="Cluster",
+        ),
+    }
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """A filled-in form."""
+
+    prefixes: tuple[str, ...] | None = None
+    limit: int | None = None
+    mass_deletion_meant: bool = False
+    extractor: str | None = None
+    components: int | None = None
+    variance: float | None = None
+    standardize: bool | None = None
+    refit: str = "auto"
+    core_nodes: int | None = None
+    keep_cluster: bool = False
+    plan_only: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what excludes each other; the form checks each field by itself."""
+        if self.components is not None and self.variance is not None:
+            raise ValueError(
+                f"Params components and variance: expected one of them, got {self.components} and {self.variance}."
+            )
+
+    @classmethod
+    def read(cls, params: Mapping[str, Any]) -> "Wishes":
+        """Read a run's Params."""
+        given = {name: params[name] for name in cls.__dataclass_fields__ if name in params}
+        if given.get("prefixes") is not None:
+            # The form sends an empty list for a field that was emptied.
+            given["prefixes"] = tuple(one.strip() for one in given["prefixes"] if one.strip()) or None
+        if isinstance(given.get("extractor"), str):
+            given["extractor"] = given["extractor"].strip() or None
+        return cls(**given)
+
+    @property
+    def asks_for_a_basis(self) -> bool:
+        """Whether components, variance or standardize were chosen for this run."""
+        return any(one is not None for one in (self.components, self.variance, self.standardize))

@@ -1,0 +1,144 @@
+"""Plan: what one run is to do, decided after discovery and handed from task to task."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from orchard.form import Wishes
+from orchard.settings import Settings
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run's photos, its cluster and what both are expected to cost; plain values, for XCom.
+
+    Attributes
+    ----------
+    run_id, dag_run_id : str
+        The run's name in the lake and in S3, and in Airflow.
+    why : str or None
+        Why a cluster is rented; None: there is nothing to do.
+    step_options : dict
+        Options of step 2's command line.
+    """
+
+    dag_id: str
+    dag_run_id: str
+    run_id: str
+    region: str
+    lake: str
+    database: str
+    extractor_id: str
+    engine: str
+    listed: int
+    added: int
+    changed: int
+    deleted: int
+    left: int
+    find_seconds: float
+    step_options: dict[str, Any]
+    instance_type: str
+    core_nodes: int
+    vcpus: int
+    rate: float
+    seconds: float
+    dollars: float | None
+    keep_cluster: bool
+    plan_only: bool
+    why: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Plan":
+        return cls(**values)
+
+    @property
+    def changes(self) -> int:
+        """How many photos step 1 has to do with."""
+        return self.added + self.changed + self.deleted
+
+    @property
+    def go(self) -> bool:
+        """Whether a cluster is to be rented."""
+        return self.why is not None and not self.plan_only
+
+    def describe(self) -> str:
+        """Say what is going to happen, for a person."""
+        lines = [
+            f"Run {self.run_id}, extractor {self.extractor_id}",
+            f"  photos   {self.listed:,} listed: {self.added:,} new, {self.changed:,} changed, {self.deleted:,} deleted"
+            + (f"; {self.left:,} left for a later run" if self.left else ""),
+        ]
+        if self.why is None:
+            return "\n".join([*lines, "  nothing to do: no cluster is rented"])
+        cost = "price unknown" if self.dollars is None else f"${self.dollars:.2f}"
+        return "\n".join(
+            [
+                *lines,
+                f"  why      {self.why}",
+                f"  cluster  1 primary and {self.core_nodes} core {self.instance_type} ({self.vcpus} vCPUs, "
+                f"{self.rate:.0f} photos a second each)",
+                f"  expected {self.seconds / 60:.0f} minutes, {cost}",
+                *(["  plan only: no cluster is rented, nothing is written"] * self.plan_only),
+            ]
+        )
+
+
+def safe_run_id(dag_run_id: str) -> str:
+    """Make the id of a DAG run a name for S3 keys and partitions, other for each other id."""
+    safe = re.sub(r"[^A-Za-z0-9_.-]+", "-", dag_run_id).strip(".-")
+    return safe if safe == dag_run_id else f"{safe}-{hashlib.sha256(dag_run_id.encode()).hexdigest()[:6]}"
+
+
+def step_options(settings: Settings, wishes: Wishes) -> dict[str, Any]:
+    """Choose the options of step 2: the run's wishes, else the settings."""
+    chosen = settings if wishes.components is None and wishes.variance is None else wishes
+    options: dict[str, Any] = {"refit": wishes.refit}
+    if chosen.components is not None:
+        options["components"] = chosen.components
+    elif chosen.variance is not None:
+        options["variance"] = chosen.variance
+    if settings.standardize if wishes.standardize is None else wishes.standardize:
+        options["standardize"] = True
+    return options
+
+
+def request_json(options: Mapping[str, Any]) -> str:
+    """Write the options as step 2 does into `runs` (spark_jobs/reduce_embeddings.py, Options.to_json)."""
+    components = options.get("components")
+    request = {
+        "components": components,
+        "variance": None if components is not None else options.get("variance", 0.95),
+        "standardize": options.get("standardize", False),
+    }
+    return json.dumps({"request": request, "shrinkage": None}, sort_keys=True)
+
+
+def reason(
+    changes: int, behind: list[str], wishes: Wishes, options: Mapping[str, Any], newest: Mapping[str, Any] | None
+) -> str | None:
+    """Say why a cluster is needed, or None.
+
+    Parameters
+    ----------
+    changes : int
+        Photos added, changed and deleted.
+    behind : list of str
+        Runs that are embedded and not yet folded in: an earlier run's second step failed.
+    newest : Mapping, optional
+        The row of the newest run in `runs`.
+    """
+    if changes:
+        return "photos were added, changed or deleted"
+    if behind:
+        return f"the embeddings of {', '.join(behind)} are not folded in yet"
+    if newest is not None and wishes.refit == "always":
+        return "a new basis is asked for"
+    if newest is not None and wishes.asks_for_a_basis and newest["options"] != request_json(options):
+        return "another basis is asked for"
+    return None

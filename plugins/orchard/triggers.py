@@ -1,0 +1,78 @@
+"""Triggers: waiting for a step without occupying a worker."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+from botocore.exceptions import BotoCoreError, ClientError
+
+from orchard.aws import hook
+from orchard.emr import DONE, FAILED, gone
+
+_THROTTLED = ("ThrottlingException", "Throttling", "RequestLimitExceeded", "InternalServerException", "InternalFailure")
+_PATIENCE = 40  # looks in a row that got no answer
+
+
+class StepTrigger(BaseTrigger):
+    """Wait until a step has ended, or its cluster is gone; there is no limit to it.
+
+    The provider's waiter knows a number of attempts, and takes a cluster that ended meanwhile for a step that goes on.
+    """
+
+    def __init__(self, cluster_id: str, step_id: str, region: str, poll_seconds: float) -> None:
+        super().__init__()
+        self.cluster_id = cluster_id
+        self.step_id = step_id
+        self.region = region
+        self.poll_seconds = poll_seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return "orchard.triggers.StepTrigger", {
+            "cluster_id": self.cluster_id,
+            "step_id": self.step_id,
+            "region": self.region,
+            "poll_seconds": self.poll_seconds,
+        }
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        unanswered = 0
+        async with await hook("emr", self.region).get_async_conn() as emr:
+            while True:
+                try:
+                    event = await self._look(emr)
+                except (ClientError, BotoCoreError) as error:
+                    unanswered += 1
+                    if not _passes(error) or unanswered > _PATIENCE:
+                        raise
+                    self.log.warning("EMR did not answer (%s): looking again in %g s.", error, self.poll_seconds)
+                else:
+                    unanswered = 0
+                    if event:
+                        yield TriggerEvent(event)
+                        return
+                await asyncio.sleep(self.poll_seconds)
+
+    async def _look(self, emr: Any) -> dict[str, Any] | None:
+        # The cluster first: if it goes between the two looks, the step's state is its last.
+        cluster = (await emr.describe_cluster(ClusterId=self.cluster_id))["Cluster"]
+        step = (await emr.describe_step(ClusterId=self.cluster_id, StepId=self.step_id))["Step"]
+        state = step["Status"]["State"]
+        if state in DONE or state in FAILED[1:]:
+            return {"state": state, "gone": None if state in DONE else gone(cluster)}
+        return {"state": state, "gone": why} if (why := gone(cluster)) else None
+
+    async def on_kill(self) -> None:
+        """Cancel the step when a person marks its task as failed or clears it."""
+        async with await hook("emr", self.region).get_async_conn() as emr:
+            answer = await emr.cancel_steps(
+                ClusterId=self.cluster_id, StepIds=[self.step_id], StepCancellationOption="TERMINATE_PROCESS"
+            )
+        self.log.info("Step %s is cancelled: %s", self.step_id, answer["CancelStepsInfoList"])
+
+
+def _passes(error: Exception) -> bool:
+    """Whether an error is one that passes by itself: throttling, or no connection."""
+    return isinstance(error, BotoCoreError) or (
+        isinstance(error, ClientError) and error.response["Error"]["Code"] in _THROTTLED
+    )

@@ -1,0 +1,43 @@
+"""Pages that Airflow's API server shows for Orchard, to whoever may see the DAG: reports, and the way to Spark's UI."""
+
+from typing import Annotated
+
+from airflow.api_fastapi.core_api.security import requires_access_dag
+from fastapi import Depends, FastAPI, HTTPException, Path
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from orchard import aws, emr
+from orchard.settings import read_settings
+
+DAG_ID = "orchard_daily"
+# The report holds no script; should a photo's name ever become one, it would not run.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+app = FastAPI(title="Orchard", docs_url=None, redoc_url=None, openapi_url=None)
+_MAY_SEE = [Depends(requires_access_dag(method="GET", param_dag_id=DAG_ID))]
+
+
+@app.get("/reports/{run_id}", dependencies=_MAY_SEE)
+def report(run_id: Annotated[str, Path(pattern=r"^[A-Za-z0-9_.-]+$")]) -> HTMLResponse:
+    """Show a run's report from the bucket."""
+    settings = read_settings()
+    address = f"{settings.root}/reports/{run_id}.html"
+    try:
+        page = aws.read_object(aws.client("s3", settings.region), address)
+    except FileNotFoundError:
+        raise HTTPException(404, f"There is no report of run {run_id}: expected it at {address}.") from None
+    return HTMLResponse(page, headers={"Content-Security-Policy": _POLICY})
+
+
+@app.get("/spark-ui/{cluster_id}", dependencies=_MAY_SEE)
+def spark_ui(cluster_id: Annotated[str, Path(pattern=r"^j-[A-Z0-9]+$")]) -> RedirectResponse:
+    """Go to Spark's history of a cluster; on AWS by an address that is signed for this click."""
+    settings = read_settings()
+    if settings.console:
+        return RedirectResponse(f"{settings.console.rstrip('/')}/clusters/{cluster_id}/spark-ui")
+    client = aws.client("emr", settings.region)
+    made = client.create_persistent_app_ui(TargetResourceArn=emr.describe(client, cluster_id)["ClusterArn"])
+    signed = client.get_persistent_app_ui_presigned_url(
+        PersistentAppUIId=made["PersistentAppUIId"], PersistentAppUIType="SHS"
+    )
+    return RedirectResponse(signed["PresignedURL"])

@@ -1,0 +1,22 @@
+"""Registers Orchard with Airflow: the pages of reports and of Spark's UI, and the links of its operators."""
+
+from typing import Any
+
+from airflow.plugins_manager import AirflowPlugin
+
+from orchard.links import ClusterLink, LogsLink, ReportLink, SparkUiLink
+
+
+async def pages(scope: Any, receive: Any, send: Any) -> None:
+    """Serve Orchard's pages; every process of Airflow loads this file, and only the API server needs them."""
+    from orchard.ui.pages import app
+
+    await app(scope, receive, send)
+
+
+class OrchardPlugin(AirflowPlugin):
+    """Everything that Airflow is to know."""
+
+    name = "orchard"
+    operator_extra_links = [ClusterLink(), LogsLink(), SparkUiLink(), ReportLink()]
+    fastapi_apps = [{"app": pages, "url_prefix": "/orchard", "name": "Orchard"}]
