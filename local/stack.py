@@ -1,0 +1,189 @@
+"""Stack: the AWS of one machine, as two servers: ministack for S3, Glue and the rest, and the EMR that runs steps.
+
+They share a folder, in which everything is kept over a restart, and end together.
+"""
+
+import argparse
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from urllib.error import URLError
+from urllib.request import urlopen
+
+REGION = "eu-west-1"
+_START_SECONDS = 60
+
+
+class StackError(RuntimeError):
+    """A server did not start, or ended by itself."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Where the two servers are.
+
+    Attributes
+    ----------
+    data : Path
+        Folder of their data and logs, made when missing.
+    """
+
+    data: Path
+    host: str = "127.0.0.1"
+    port: int = 4566
+    emr_port: int = 5555
+
+    @property
+    def url(self) -> str:
+        return f"http://{_reachable(self.host)}:{self.port}"
+
+    @property
+    def emr_url(self) -> str:
+        return f"http://{_reachable(self.host)}:{self.emr_port}"
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that make any client of AWS use this one."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ENDPOINT_URL_EMR": self.emr_url,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    @contextmanager
+    def running(self, *emr_options: str) -> Iterator["Stack"]:
+        """Start both servers; stop them cleanly, in the end or when one of them did not start.
+
+        Raises
+        ------
+        StackError
+            A port is in use, or a server ended while it started; with the end of its log.
+        """
+        for port in (self.port, self.emr_port):
+            _check_free(self.host, port)
+        self.data.mkdir(parents=True, exist_ok=True)
+        servers: list[subprocess.Popen[bytes]] = []
+        try:
+            servers.append(self._ministack())
+            _wait(servers[0], f"{self.url}/_ministack/health", self.data / "ministack.log")
+            servers.append(self._emr(emr_options))
+            _wait(servers[1], f"{self.emr_url}/_health", self.data / "emr.log")
+            yield self
+        finally:
+            for server in reversed(servers):  # steps write to S3 until they are stopped
+                _stop(server)
+
+    def _ministack(self) -> "subprocess.Popen[bytes]":
+        state = self.data / "ministack"
+        state.mkdir(exist_ok=True)
+        settings = {
+            "GATEWAY_PORT": str(self.port),
+            "BIND_HOST": self.host,
+            "AUTH": "true",
+            "PERSIST_STATE": "1",
+            "STATE_DIR": str(state / "state"),
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(state / "s3"),
+            "IOT_MTLS_ENABLED": "0",  # these two would listen on fixed ports
+            "SFTP_ENABLED": "0",
+            "TMPDIR": str(state),
+        }
+        return _start([sys.executable, "-m", "ministack"], state, _clean() | settings, self.data / "ministack.log")
+
+    def _emr(self, options: Sequence[str]) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-m", "local.emr", "--host", self.host, "--port", str(self.emr_port)]
+        command += ["--data", str(self.data / "emr"), "--s3-endpoint", self.url, *options]
+        root = Path(__file__).parent.parent
+        return _start(command, root, _clean() | self.environment(), self.data / "emr.log")
+
+
+def free_port() -> int:
+    """Find a port of this machine that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _reachable(host: str) -> str:
+    return "127.0.0.1" if host == "0.0.0.0" else host
+
+
+def _clean() -> dict[str, str]:
+    """Copy the environment without a developer's own AWS."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+
+
+def _check_free(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise StackError(f"Port {port} of {host} cannot be taken ({error.strerror}): name another.") from None
+
+
+def _start(command: list[str], folder: Path, environment: Mapping[str, str], log: Path) -> "subprocess.Popen[bytes]":
+    with log.open("ab") as file:
+        # A session of its own: Ctrl-C at the terminal is for us, who then stop it cleanly, so that its state is kept.
+        return subprocess.Popen(
+            command, cwd=folder, env=dict(environment), stdout=file, stderr=file, start_new_session=True
+        )
+
+
+def _wait(server: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+    until = time.monotonic() + _START_SECONDS
+    while server.poll() is None and time.monotonic() < until:
+        try:
+            with urlopen(url, timeout=5):
+                return
+        except (URLError, OSError):
+            time.sleep(0.1)
+    raise StackError(f"No answer from {url}. The end of {log}:\n{log.read_text(errors='replace')[-3000:]}")
+
+
+def _stop(server: "subprocess.Popen[bytes]") -> None:
+    server.terminate()
+    try:
+        server.wait(30)
+    except subprocess.TimeoutExpired:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run both servers until a signal."""
+    parser = argparse.ArgumentParser(
+        prog="python -m local", description="AWS on this machine: S3, Glue and more, and an EMR that runs its steps."
+    )
+    parser.add_argument("--data", type=Path, default=Path(".orchard"), help="where all is kept (default: .orchard)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, default=4566, help="of S3, Glue and the rest (default: 4566)")
+    parser.add_argument("--emr-port", type=int, default=5555, help="of EMR (default: 5555)")
+    options, emr_options = parser.parse_known_args(argv)
+    stack = Stack(options.data.absolute(), options.host, options.port, options.emr_port)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with stack.running(*emr_options):
+            print(f"AWS at {stack.url}, EMR at {stack.emr_url}, data in {stack.data}; Ctrl-C ends both.", flush=True)
+            signal.pause()
+    except StackError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
