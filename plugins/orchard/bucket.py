@@ -131,7 +131,7 @@ def _list(client: Any, part: _Part, suffixes: tuple[str, ...], emit: _Emit) -> N
     """List all of a part, page by page, in the order of its keys: that of their UTF-8, and so of Python's strings."""
     # A key that equals the folder's name, which StartAfter leaves out, ends with a slash.
     for page in _pages(client, part, **({"StartAfter": part.first} if part.first else {})):
-        found = []
+        found: list[Item] = []
         for item in page.get("Contents", ()):
             if part.first:
                 name, slash, _ = item["Key"][len(part.prefix) :].partition("/")

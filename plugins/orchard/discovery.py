@@ -1,13 +1,14 @@
 """Discovery: what a run has to do, found by comparing a listing with the lake, and fixed as the run's batch.
 
-The comparison is DuckDB's, in a file of its own: it spills, so that memory is bounded whatever bucket and lake hold.
+The comparison is DuckDB's, in bounded memory whatever bucket and lake hold.
 """
 
 import logging
-import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -16,9 +17,9 @@ from pyiceberg.expressions import And, EqualTo, Or, StartsWith
 
 from orchard.lake import append, table_or_none
 from orchard.listing import SCHEMA, canonical_prefix, list_photos
+from orchard.scratch import scratch
 
 _LOG = logging.getLogger("find_new_photos")
-_MEMORY = "512MB"
 _ROWS = 500_000  # rows of a batch that are held at once, some 100 MB
 MISSING_SHARE = 0.2  # of what the lake holds under a prefix: more missing than that is taken for an accident
 
@@ -29,12 +30,23 @@ class MassDeletionError(RuntimeError):
 
 @dataclass(frozen=True)
 class Found:
-    """What discovery found: the photos of the listing, and the batch."""
+    """What discovery found: the photos of the listing, and the batch.
+
+    Attributes
+    ----------
+    listed : int
+        Photos of the listing. A run done again lists nothing: then it is `photos`.
+    added, changed, deleted : int
+        The batch.
+    left : int
+        Photos that are new or have changed, and were left for a later run. A run done again does not look for them: 0.
+    """
 
     listed: int
     added: int
     changed: int
     deleted: int
+    left: int = 0
 
     @property
     def photos(self) -> int:
@@ -47,8 +59,10 @@ class Found:
 
 
 # A rejected photo that had no label then, and has one under another prefix now, has changed; the bytes have not.
+# A step that was killed can leave a photo in both tables, embedded and rejected: it stands in the batch once.
 _COMPARE = """
 CREATE TABLE batch AS
+SELECT DISTINCT ON (uri) * FROM (
 SELECT l.*, CASE WHEN k.uri IS NULL THEN 'add' ELSE 'change' END AS action
 FROM listed l LEFT JOIN known k ON k.uri = l.uri
 WHERE k.uri IS NULL OR k.etag <> l.etag OR (k.unlabelled AND l.label IS NOT NULL)
@@ -56,6 +70,13 @@ UNION ALL
 SELECT k.uri, k.etag, NULL, NULL, NULL, 'delete'
 FROM known k LEFT JOIN listed l ON l.uri = k.uri
 WHERE l.uri IS NULL
+)
+"""
+# DuckDB compares text by its bytes, and so the order is the same everywhere.
+_LEAVE = """
+DELETE FROM batch WHERE action <> 'delete' AND uri >= (
+    SELECT uri FROM batch WHERE action <> 'delete' ORDER BY uri LIMIT 1 OFFSET ?
+)
 """
 
 
@@ -67,6 +88,8 @@ def find(
     prefixes: Sequence[str],
     *,
     mass_deletion_meant: bool = False,
+    limit: int | None = None,
+    s3: Any = None,
 ) -> Found:
     """Find a run's batch and write it to `batches`; a run that has one already keeps it.
 
@@ -76,26 +99,25 @@ def find(
         ``s3://bucket/prefix`` or folders. Photos of the lake elsewhere are left alone.
     mass_deletion_meant : bool
         Do not stop where more than `MISSING_SHARE` of what the lake holds under a prefix is gone.
+    limit : int, optional
+        Take at most that many photos that are new or have changed, the first in the order of their uris, and leave
+        the others for later runs. Deletions are taken all.
+    s3 : S3 client of boto3, optional
+        What buckets are listed with; default: boto3's own.
 
     Raises
     ------
     MassDeletionError
         See `mass_deletion_meant`.
     ValueError
-        Without any prefix.
+        Without any prefix, or for a limit below 1.
     """
     if not prefixes:
         raise ValueError("Expected at least one prefix, s3://bucket/prefix or a folder, got none.")
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit is {limit}: expected 1 or more photos, or None for all.")
     batches = catalog.load_table((database, "batches"))
-    with (
-        tempfile.TemporaryDirectory(prefix="orchard-") as folder,
-        duckdb.connect(f"{folder}/compare.db", config={"temp_directory": folder}) as db,
-    ):
-        db.execute(
-            f"SET memory_limit = '{_MEMORY}'; SET preserve_insertion_order = false; "
-            "SET enable_progress_bar = false; "  # it goes to stdout
-            "SET TimeZone = 'UTC'"  # the machine's otherwise, which Iceberg does not take
-        )
+    with scratch() as db:
         if (fixed := _fixed(db, catalog, database, run_id, extractor_id)) is not None:
             return fixed
         canonical = sorted({canonical_prefix(prefix) for prefix in prefixes})
@@ -103,19 +125,20 @@ def find(
         outermost = [
             prefix for prefix in canonical if not any(prefix.startswith(other) for other in {*canonical} - {prefix})
         ]
-        listed = pa.RecordBatchReader.from_batches(
-            SCHEMA, (batch for prefix in outermost for batch in list_photos(prefix))
-        )
-        db.register("listing", listed)
-        db.execute("CREATE TABLE listed AS SELECT DISTINCT ON (uri) * FROM listing")
+        with closing(list_photos(*outermost, client=s3)) as listing:
+            db.register("listing", pa.RecordBatchReader.from_batches(SCHEMA, listing))
+            db.execute("CREATE TABLE listed AS SELECT DISTINCT ON (uri) * FROM listing")
         _load_known(db, catalog, database, extractor_id, canonical)
         if not mass_deletion_meant:
             _check_deletions(db, canonical)
         db.execute(_COMPARE)
+        left = 0
+        if limit is not None:
+            ((left,),) = db.execute(_LEAVE, [limit]).fetchall()
         append(batches, _batch_rows(db, run_id, extractor_id))
         ((total,),) = db.execute("SELECT count(*) FROM listed").fetchall()
         counts = dict(db.execute("SELECT action, count(*) FROM batch GROUP BY action").fetchall())
-    return Found(total, counts.get("add", 0), counts.get("change", 0), counts.get("delete", 0))
+    return Found(total, counts.get("add", 0), counts.get("change", 0), counts.get("delete", 0), left)
 
 
 def _fixed(
@@ -158,7 +181,8 @@ def _check_deletions(db: duckdb.DuckDBPyConnection, prefixes: Sequence[str]) -> 
             raise MassDeletionError(
                 f"{missing:,} of the {known:,} photos that the lake holds under {prefix} are not there any more: "
                 f"more than {MISSING_SHARE:.0%}, so nothing is deleted and the run stops. If an upload or a mount "
-                "failed, mend it and run again; if they were meant to go, say so: --mass-deletion-meant."
+                "failed, mend it and run again; if they were meant to go, say so: --mass-deletion-meant, "
+                "or the Param mass_deletion_meant of the DAG."
             )
 
 

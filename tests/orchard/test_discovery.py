@@ -51,9 +51,11 @@ class Place:
     put: Callable[[str, bytes], None]
     remove: Callable[[str], None]
 
-    def find(self, run_id: str = "r1", *below: str, extractor: str = "e1", meant: bool = False) -> Found:
+    def find(
+        self, run_id: str = "r1", *below: str, extractor: str = "e1", meant: bool = False, limit: int | None = None
+    ) -> Found:
         prefixes = [self.top + part for part in below or ("",)]
-        return find(self.catalog, self.database, run_id, extractor, prefixes, mass_deletion_meant=meant)
+        return find(self.catalog, self.database, run_id, extractor, prefixes, mass_deletion_meant=meant, limit=limit)
 
     def rows(self, run_id: str, extractor: str = "e1") -> list[dict[str, Any]]:
         everything = self.catalog.load_table((self.database, "batches")).scan().to_arrow().to_pylist()
@@ -266,6 +268,66 @@ def test_photos_elsewhere_in_the_lake_are_left_alone(disk: Place) -> None:
     assert disk.batch() == {"photos/4.jpg": "delete"}
 
 
+class TestLimit:
+    def test_the_first_by_uri_and_all_deletions(self, place: Place) -> None:
+        place.fill(*(f"Apple/{i}.jpg" for i in range(8)))
+        place.know()
+        place.put("Apple/3.jpg", b"overwritten")
+        place.remove("Apple/0.jpg")
+        place.fill("Apple/10.jpg", "Pear/1.jpg", "Zebra/1.jpg")
+        assert place.find("r1", limit=2) == Found(listed=10, added=1, changed=1, deleted=1, left=2)
+        assert place.batch() == {"Apple/0.jpg": "delete", "Apple/10.jpg": "add", "Apple/3.jpg": "change"}
+        # Done again with another limit, it is the same batch, and nothing is looked for.
+        for limit in (1, 100, None):
+            assert place.find("r1", limit=limit) == Found(listed=2, added=1, changed=1, deleted=1, left=0)
+        assert len(place.rows("r1")) == 3
+        for limit in (4, 5, None):
+            assert place.find(f"enough {limit}", limit=limit).left == 0
+
+    @pytest.mark.parametrize("limit", [0, -1])
+    def test_less_than_one(self, disk: Place, limit: int) -> None:
+        with pytest.raises(ValueError) as caught:
+            disk.find(limit=limit)
+        assert str(caught.value) == f"limit is {limit}: expected 1 or more photos, or None for all."
+
+    @pytest.mark.parametrize("limit", [1, 3, 7])
+    def test_repeated_runs_take_what_one_without_a_limit_takes(self, disk: Place, limit: int) -> None:
+        disk.fill(*(f"{'Apple' if i % 3 else '🍎'}/{i}.jpg" for i in range(7)))
+        assert disk.find("whole").added == 7
+        taken: dict[str, str] = {}
+        for run in range(9):
+            found = disk.find(f"r{run}", limit=limit)
+            if found.nothing:
+                break
+            assert found.photos == min(limit, 7 - len(taken))
+            assert found.left == 7 - len(taken) - found.photos
+            batch = disk.batch(f"r{run}")
+            assert not taken.keys() & batch.keys()
+            taken |= batch
+            disk.know(list(batch))
+        assert taken == disk.batch("whole")
+
+
+def test_a_photo_that_stands_in_both_tables_is_found_once(disk: Place) -> None:
+    """As after a kill between the two commits of a step that is done again."""
+    disk.fill("Apple/1.jpg", "Apple/2.jpg", *(f"Pear/{i}.jpg" for i in range(9)))
+    disk.know()
+    disk.reject("Apple/1.jpg", "truncated")
+    disk.reject("Apple/2.jpg", "truncated")
+    disk.put("Apple/1.jpg", b"overwritten")
+    disk.remove("Apple/2.jpg")
+    assert disk.find() == Found(listed=10, added=0, changed=1, deleted=1)
+    assert disk.batch() == {"Apple/1.jpg": "change", "Apple/2.jpg": "delete"}
+
+
+def test_the_callers_client_lists(aws: Any, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = on_s3(aws, bucket)
+    place.fill("Apple/1.jpg")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
+    found = find(place.catalog, place.database, "r1", "e1", [place.top], s3=aws.client("s3"))
+    assert found.added == 1
+
+
 class TestMassDeletion:
     def lose(self, place: Place, held: int, lost: int, folder: str = "Apple") -> None:
         place.fill(*(f"{folder}/{i}.jpg" for i in range(held)))
@@ -286,7 +348,8 @@ class TestMassDeletion:
         assert str(caught.value) == (
             f"3 of the 14 photos that the lake holds under {disk.top} are not there any more: "
             "more than 20%, so nothing is deleted and the run stops. If an upload or a mount failed, mend it and run "
-            "again; if they were meant to go, say so: --mass-deletion-meant."
+            "again; if they were meant to go, say so: --mass-deletion-meant, or the Param "
+            "mass_deletion_meant of the DAG."
         )
         assert disk.batch() == {}
         assert disk.find(meant=True) == Found(listed=12, added=1, changed=0, deleted=3)
@@ -328,8 +391,8 @@ class TestFailures:
     def test_a_listing_that_breaks_off(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         place.fill(*(f"Apple/{i}.jpg" for i in range(9)))
 
-        def breaks_off(prefix: str) -> Iterator[pa.RecordBatch]:
-            (batch,) = list_photos(prefix)
+        def breaks_off(*prefixes: str, client: Any) -> Iterator[pa.RecordBatch]:
+            (batch,) = list_photos(*prefixes, client=client)
             yield batch.slice(0, 5)
             raise PermissionError(13, "Permission denied", "/photos/Pear")
 
@@ -482,7 +545,7 @@ N, STEP = int(sys.argv[2]), 50_000
 NAMES = ("uri", "etag", "label", "extractor_id", "run_id")
 
 def listing(changed):
-    def list_photos(prefix):
+    def list_photos(prefix, client=None):
         for start in range(0, N, STEP):
             ids = range(start, min(N, start + STEP))
             uris = [f"{prefix}some-folder/label-{i % 131}/photo-{i:012}-abcdef.jpg" for i in ids]

@@ -45,7 +45,7 @@ def test_days_of_growth(random_artefact: Path, tmp_path: Path) -> None:
     paths = sample(photos, per_label=6)
 
     (first,) = run_local(photos, "--lake", lake, "--extractor", random_artefact, "--components", "5")
-    assert first["found"] == {"listed": 24, "added": 24, "changed": 0, "deleted": 0}
+    assert first["found"] == {"listed": 24, "added": 24, "changed": 0, "deleted": 0, "left": 0}
     assert (first["extracted"]["embedded"], first["reduced"]["components"]) == (24, 5)
 
     paths[0].unlink()
@@ -54,7 +54,7 @@ def test_days_of_growth(random_artefact: Path, tmp_path: Path) -> None:
     (photos / "Apple Red" / "bad.jpg").write_text("no photo")
     (photos / "top.jpg").write_bytes(paths[4].read_bytes())
     (second,) = run_local(photos, "--lake", lake, "--components", "5")
-    assert second["found"] == {"listed": 26, "added": 3, "changed": 1, "deleted": 1}
+    assert second["found"] == {"listed": 26, "added": 3, "changed": 1, "deleted": 1, "left": 0}
     assert (second["extracted"]["embedded"], second["extracted"]["rejected"]) == (2, 2)
     assert [Path(uri).name for uri, _ in second["rejects"]] == ["bad.jpg", "top.jpg"]
     present = sorted(f"file://{path}" for path in photos.glob("*/*.jpg") if path.name != "bad.jpg")
