@@ -3,7 +3,8 @@
 from typing import Any
 from urllib.parse import quote
 
-from airflow.sdk import BaseOperatorLink, XCom
+from airflow.sdk import BaseOperatorLink
+from airflow.sdk.execution_time.xcom import XCom
 
 from orchard.settings import Settings
 

@@ -16,7 +16,7 @@ from airflow.providers.amazon.aws.operators.emr import (
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from orchard import emr, tasks
+from orchard import emr
 from orchard.aws import CONNECTION, RETRIES, client, read_object
 from orchard.cluster import STEPS, job_flow
 from orchard.links import ClusterLink, LogsLink, ReportLink, SparkUiLink, airflow_url, show_cluster
@@ -203,6 +203,8 @@ class ReportOperator(BaseOperator):
         self.counts = counts
 
     def execute(self, context: Any) -> str:
+        from orchard import tasks  # reads the lake, with libraries that parsing the DAG need not load
+
         plan = Plan.from_dict(self.plan)
         address = tasks.record(plan, self.cluster_id, self.step_ids, self.counts)
         ReportLink().show(context, airflow_url(f"/orchard/reports/{plan.run_id}"))
