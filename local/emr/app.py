@@ -1,0 +1,111 @@
+"""The server's addresses."""
+
+import asyncio
+import contextlib
+import json
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from local.emr import calls, protocol
+from local.emr.emr import Emr, unanswered
+from local.emr.errors import EmrError
+from local.emr.faults import Fault
+from local.emr.house import House
+
+CALLS = calls.CALLS
+
+
+class Server:
+    """EMR over HTTP."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.emr = Emr(house)
+
+    def app(self) -> Starlette:
+        routes = [
+            Route("/", self.call, methods=["POST"]),
+            Route("/_health", self.health),
+            Route("/_clusters", self.clusters),
+            Route("/_faults", self.add_faults, methods=["POST"]),
+            Route("/_faults", self.clear_faults, methods=["DELETE"]),
+        ]
+        return Starlette(routes=routes, lifespan=self._lifespan)
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        self.emr.resume()
+        yield
+        await self.emr.stop()
+
+    async def call(self, request: Request) -> Response:
+        """Answer one call of EMR's API."""
+        target = request.headers.get("x-amz-target", "")
+        operation = target.removeprefix(protocol.TARGET)
+        try:
+            if operation == target or operation not in protocol.operations():
+                raise EmrError("UnknownOperationException", f"EMR has no call {target!r} (header X-Amz-Target).")
+            return _answer(200, await self._faulty(operation, request))
+        except EmrError as error:
+            body = {"__type": error.code, "message": error.message}
+            return _answer(error.status, body | {"ErrorCode": error.code, "Message": error.message})
+
+    async def _faulty(self, operation: str, request: Request) -> dict[str, Any]:
+        """Do a call, or let happen what a rule wants."""
+        body = await request.body()
+        fault = self.house.faults.take("call", operation)
+        if fault and fault.when == "before":
+            await self._happen(fault, request)
+        answer = self._do(operation, body)
+        if fault and fault.when == "after":
+            await self._happen(fault, request)
+        return answer
+
+    def _do(self, operation: str, body: bytes) -> dict[str, Any]:
+        if operation not in CALLS:
+            raise unanswered(operation)
+        answer = CALLS[operation](self.emr, protocol.parse(operation, body))
+        return protocol.shape_answer(operation, answer)
+
+    async def _happen(self, fault: Fault, request: Request) -> None:
+        if fault.do == "throttle":
+            raise EmrError("ThrottlingException", fault.message or "Rate exceeded")
+        if fault.do == "error":
+            raise EmrError("InternalServerException", fault.message or "An internal error occurred.", 500)
+        if fault.do == "deny":
+            raise EmrError("AccessDeniedException", fault.message or "You are not authorized to perform this.")
+        if fault.do == "drop":
+            request.scope["transport"].abort()
+        await asyncio.sleep(fault.seconds)
+
+    async def health(self, _: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def clusters(self, _: Request) -> Response:
+        """Give all that is known of all clusters."""
+        return JSONResponse([cluster.to_json() for cluster in self.emr.clusters.values()])
+
+    async def add_faults(self, request: Request) -> Response:
+        """Take rules; all of them, or none when one makes no sense."""
+        try:
+            rules = json.loads(await request.body())
+            self.house.faults.add([Fault.from_json(rule) for rule in (rules if isinstance(rules, list) else [rules])])
+        except ValueError as error:
+            return JSONResponse({"message": str(error)}, 400)
+        self.emr.apply_faults()
+        return JSONResponse({"rules": len(self.house.faults.rules)})
+
+    async def clear_faults(self, _: Request) -> Response:
+        self.house.faults.clear()
+        return JSONResponse({"rules": 0})
+
+
+def _answer(status: int, body: dict[str, Any]) -> Response:
+    headers = {"x-amzn-RequestId": str(uuid.uuid4())}
+    return Response(json.dumps(body), status, headers, protocol.CONTENT_TYPE)

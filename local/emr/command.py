@@ -1,0 +1,127 @@
+"""What a step, or a bootstrap action, really runs on this machine."""
+
+import re
+import shlex
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.emr import configuration, submission
+from local.emr.s3 import S3, S3Error, is_s3
+from local.emr.settings import Settings
+from local.emr.state import Cluster, Step
+from local.emr.store import Store
+
+SCRIPT_RUNNER = re.compile(r"(s3[na]?://([a-z0-9-]+\.)?elasticmapreduce/libs/script-runner/)?script-runner\.jar")
+COMMAND_RUNNER = re.compile(r"(/var/lib/aws/emr/step-runner/hadoop-jars/)?command-runner\.jar")
+
+
+class CommandError(RuntimeError):
+    """A step cannot be run; `reason` is what FailureDetails calls it."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Command:
+    """A program with its arguments and its environment."""
+
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+
+    def __str__(self) -> str:
+        return shlex.join(self.arguments)
+
+
+@dataclass(frozen=True)
+class Commands:
+    """Makes commands: fetches what they need from S3."""
+
+    settings: Settings
+    store: Store
+    s3: S3
+
+    def of_step(self, cluster: Cluster, step: Step, folder: Path) -> Command:
+        """Prepare a step in the folder where it will run.
+
+        Raises
+        ------
+        CommandError
+            When it cannot be run.
+        """
+        jar = step.request["HadoopJarStep"]["Jar"].strip()
+        arguments = list(step.request["HadoopJarStep"].get("Args", ()))
+        if not COMMAND_RUNNER.fullmatch(jar) and not SCRIPT_RUNNER.fullmatch(jar):
+            raise CommandError(
+                "Unknown jar.",
+                f"This local EMR runs command-runner.jar and script-runner.jar, not {jar}: there is no Hadoop here. "
+                "Run a jar of your own with command-runner.jar and spark-submit.",
+            )
+        if not arguments:
+            raise CommandError("No arguments.", f"{jar} needs arguments: the program to run, then its own.")
+        try:
+            if SCRIPT_RUNNER.fullmatch(jar):
+                return self.of_script(cluster, arguments[0], arguments[1:], folder)
+            if Path(arguments[0]).name == "spark-submit":
+                return self._submit(cluster, arguments[1:], folder)
+        except (S3Error, submission.SubmissionError, OSError, shutil.ReadError) as error:
+            raise CommandError("Artefact not found or not usable.", str(error)) from error
+        return Command(arguments, self._environment(cluster, {}))
+
+    def of_script(self, cluster: Cluster, script: str, arguments: Sequence[str], folder: Path) -> Command:
+        """Prepare a script that lies in S3, or here.
+
+        Raises
+        ------
+        S3Error, OSError
+            When it cannot be had.
+        """
+        path = Path(script.removeprefix("file://"))
+        if is_s3(script):
+            path = self.s3.fetch(script, folder / script.rpartition("/")[2])
+            path.chmod(0o755)
+        elif not path.is_file():
+            raise FileNotFoundError(f"{script} is no file on this machine, and no address in S3.")
+        # As EMR does, a script without a first line that says otherwise is the shell's.
+        with path.open("rb") as file:
+            runs_itself = file.read(2) == b"#!"
+        start = [str(path)] if runs_itself else ["bash", str(path)]
+        return Command([*start, *arguments], self._environment(cluster, {}))
+
+    def _submit(self, cluster: Cluster, arguments: Sequence[str], folder: Path) -> Command:
+        found = submission.parse(arguments)
+        defaults = configuration.merged(cluster, "spark-defaults")
+        if found.properties:  # instead of the defaults, as with Spark's own
+            path = Path(found.properties)
+            if is_s3(found.properties):
+                path = self.s3.fetch(found.properties, folder / path.name)
+            defaults = dict(_properties(path))
+        base = configuration.base_settings(self.settings, self.store)
+        settings = configuration.spark_settings(base, defaults, found.settings)
+        path = configuration.write_properties(settings, folder.parent / "spark.properties")
+        program = str(configuration.spark_home() / "bin" / "spark-submit")
+        rest = submission.bring_here(found, folder, self.s3.fetch)
+        environment = configuration.environment(
+            cluster, self.settings, self.store.folder(cluster), defaults | found.settings
+        )
+        return Command([program, "--properties-file", str(path), *rest], environment)
+
+    def _environment(self, cluster: Cluster, spark: Mapping[str, str]) -> dict[str, str]:
+        """Make the environment of a script: a spark-submit in it finds this machine's defaults."""
+        base = configuration.base_settings(self.settings, self.store)
+        defaults = configuration.merged(cluster, "spark-defaults")
+        folder = self.store.folder(cluster)
+        settings = configuration.spark_settings(base, defaults)
+        configuration.write_properties(settings, folder / "conf" / "spark-defaults.conf")
+        environment = configuration.environment(cluster, self.settings, folder, defaults)
+        return environment | {"SPARK_CONF_DIR": str(folder / "conf")}
+
+
+def _properties(path: Path) -> Mapping[str, str]:
+    """Read Spark's properties: a key, then an equals sign, a colon or a blank, then the value."""
+    lines = (line.strip() for line in path.read_text("utf-8").splitlines())
+    pairs = (re.split(r"\s*[=:\s]\s*", line, maxsplit=1) for line in lines if line and line[0] not in "#!")
+    return {pair[0]: pair[1] if len(pair) > 1 else "" for pair in pairs}

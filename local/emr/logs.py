@@ -1,0 +1,50 @@
+"""The logs of steps and bootstrap actions: on disk while they run, then gzipped under LogUri."""
+
+import time
+from pathlib import Path
+
+from local.emr.s3 import S3, S3Error
+
+NAMES = ("controller", "stdout", "stderr", "syslog")
+
+
+class Logs:
+    """One step's, or bootstrap action's, log files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in NAMES:
+            (folder / name).touch()
+
+    def __getitem__(self, name: str) -> Path:
+        return self.folder / name
+
+    def note(self, line: str) -> None:
+        """Write a line to the controller's log."""
+        with self["controller"].open("a") as file:
+            stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
+            file.write(f"{stamp}.{int(time.time() * 1000) % 1000:03d}Z INFO {line}\n")
+
+    def last_words(self) -> str:
+        """Find what the program said last, for FailureDetails: the end of a traceback, mostly."""
+        for name in ("stderr", "stdout"):
+            with self[name].open("rb") as file:
+                file.seek(max(0, self[name].stat().st_size - 8192))
+                lines = file.read().decode(errors="replace").splitlines()
+            # Spark's own lines come after the error, and say nothing of it.
+            words = [line for line in lines if line.strip() and not line[0].isspace() and " INFO " not in line]
+            own = [line for line in words if not line[:4].isdigit()] or words
+            if own:
+                return own[-1][:1000]
+        return ""
+
+    def upload(self, s3: S3, uri: str) -> str | None:
+        """Put them where EMR does; return what went wrong, if so: a log that is lost fails no step."""
+        try:
+            for name in NAMES:
+                s3.put_gzipped(self[name], f"{uri}/{name}.gz")
+        except S3Error as error:
+            self.note(f"WARN {error}")
+            return str(error)
+        return None

@@ -1,0 +1,71 @@
+"""The data folder: a JSON file a cluster, written so that a crash leaves the old one or the new one."""
+
+import fcntl
+import json
+import os
+from pathlib import Path
+
+from local.emr.state import Cluster, Step
+
+
+class DataInUseError(RuntimeError):
+    """Another server holds the data folder."""
+
+
+class Store:
+    """The folder where everything of this EMR is kept; held by one server at a time."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data.resolve()
+        self.clusters = self.data / "clusters"
+        self.events = self.data / "spark-events"
+        for folder in (self.clusters, self.events):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._lock = (self.data / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataInUseError(
+                f"Another local EMR runs on {self.data}: stop it first, or give this one a --data of its own."
+            ) from None
+
+    def folder(self, cluster: Cluster) -> Path:
+        return self.clusters / cluster.id
+
+    def step_folder(self, cluster: Cluster, step: Step) -> Path:
+        return self.folder(cluster) / "steps" / step.id
+
+    def save(self, cluster: Cluster) -> None:
+        """Keep a cluster: when this returns, a power cut does not lose it."""
+        folder = self.folder(cluster)
+        folder.mkdir(exist_ok=True)
+        new = folder / "cluster.json.new"
+        with new.open("w") as file:
+            json.dump(cluster.to_json(), file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(folder / "cluster.json")
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def load(self) -> list[Cluster]:
+        """Read all clusters, the oldest first.
+
+        Raises
+        ------
+        RuntimeError
+            When one cannot be read: nothing is thrown away unasked.
+        """
+        found = []
+        for path in self.clusters.glob("*/cluster.json"):
+            try:
+                found.append(Cluster.from_json(json.loads(path.read_text())))
+            except (ValueError, TypeError, KeyError) as error:
+                raise RuntimeError(
+                    f"{path} cannot be read ({error!r}): it was written by another version, or by hand. "
+                    f"Move {path.parent} away to start without this cluster."
+                ) from error
+        return sorted(found, key=lambda cluster: cluster.created)
