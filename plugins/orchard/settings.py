@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 VARIABLE = "orchard"
 _EXTRACTOR = re.compile(r"[a-z0-9_]+-[a-z0-9]+-[0-9a-f]{12}")
@@ -107,7 +107,7 @@ class Settings:
         values = dict(given)
         for one in fields(cls):
             if one.name in values:
-                values[one.name] = _typed(one.name, str(one.type), values[one.name])
+                values[one.name] = _typed(one.name, one.type, values[one.name])
         return cls(**values)
 
     @property
@@ -140,23 +140,21 @@ def read_settings() -> Settings:
     return Settings.parse(given)
 
 
-def _typed(name: str, kind: str, value: Any) -> Any:
+def _typed(name: str, kind: Any, value: Any) -> Any:
     """Check a value against its field's type; JSON knows lists and numbers, not tuples and floats."""
-    if kind.startswith("tuple"):
+    if get_origin(kind) is tuple:
         if not isinstance(value, (list, tuple)) or not all(isinstance(one, str) for one in value):
             raise SettingsError(f"Setting {name}: expected a list of strings, got {value!r}.")
         return tuple(value)
-    if kind.startswith("Mapping"):
+    if get_origin(kind) is Mapping:
         if not isinstance(value, Mapping) or not all(isinstance(one, str) for one in value.values()):
             raise SettingsError(f"Setting {name}: expected an object of strings, got {value!r}.")
         return dict(value)
-    allowed = {
-        "str": (str,), "int": (int,), "float": (int, float), "bool": (bool,), "None": (type(None),),
-    }  # fmt: skip
-    names = [part.strip() for part in kind.split("|")]
-    types = tuple(one for part in names for one in allowed[part])
-    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-        raise SettingsError(f"Setting {name}: expected {' or '.join(names)}, got {value!r}.")
+    types = get_args(kind) or (kind,)
+    allowed = (*types, int) if float in types else types
+    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in types):
+        names = " or ".join("nothing" if one is type(None) else one.__name__ for one in types)
+        raise SettingsError(f"Setting {name}: expected {names}, got {value!r}.")
     return value
 
 
