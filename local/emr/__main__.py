@@ -37,15 +37,17 @@ def parser() -> argparse.ArgumentParser:
     jars = REPOSITORY / ".jars"
     default = Settings(Path())
     made = argparse.ArgumentParser("python -m local.emr", description="An EMR on this machine that really runs steps.")
-    made.add_argument("--port", type=int, default=5555)
-    made.add_argument("--host", default="127.0.0.1")
+    made.add_argument("--port", type=int, default=5555, help="(%(default)s); 0: any free one")
+    made.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     made.add_argument("--data", type=Path, default=Path(".emr"), help="folder of all state and logs (%(default)s)")
-    made.add_argument(
-        "--s3-endpoint", default=os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    )
-    made.add_argument("--region", default=os.environ.get("AWS_REGION", default.region))
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    made.add_argument("--s3-endpoint", default=endpoint, help="URL of the S3 with artefacts and logs (%(default)s)")
+    made.add_argument("--region", default=os.environ.get("AWS_REGION", default.region), help="(%(default)s)")
     made.add_argument("--slots", type=int, default=default.slots, help="N of Spark's local[N] (%(default)s)")
-    made.add_argument("--jars-dir", type=Path, default=jars if jars.is_dir() else None, help="jars for all Spark steps")
+    made.add_argument(
+        "--jars-dir", dest="jars", type=Path, default=jars if jars.is_dir() else None, help="jars for all Spark steps"
+    )
+    made.set_defaults(jars=jars if jars.is_dir() else None)
     for name, text in (
         ("start-delay", "seconds of STARTING"),
         ("stop-delay", "seconds of TERMINATING"),
@@ -56,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
         value = getattr(default, name.replace("-", "_"))
         made.add_argument(f"--{name}", type=float, default=value, help=f"{text} (%(default)s)")
     made.add_argument("--seed", type=int, default=0, help="of what is random (%(default)s)")
+    made.add_argument("--history-port", type=int, default=0, help="of Spark's history server (0: any free one)")
     return made
 
 
@@ -70,10 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     with listening:
         try:
-            settings = Settings(
-                *(args.data, args.s3_endpoint, args.region, args.slots, args.jars_dir),
-                *(args.start_delay, args.stop_delay, args.log_delay, args.idle_speed, args.throttle, args.seed),
-            )
+            settings = Settings(**{name: value for name, value in vars(args).items() if name != "port"})
             spark_home()
             house = House.build(settings)
             server = Server(house)

@@ -12,13 +12,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from local.emr import calls, protocol
+from local.emr import calls, instance_calls, protocol, setting_calls
 from local.emr.emr import Emr, unanswered
 from local.emr.errors import EmrError
 from local.emr.faults import Fault
 from local.emr.house import House
+from local.emr.pages import Pages
 
-CALLS = calls.CALLS
+CALLS = calls.CALLS | instance_calls.CALLS | setting_calls.CALLS
 
 
 class Server:
@@ -27,6 +28,7 @@ class Server:
     def __init__(self, house: House) -> None:
         self.house = house
         self.emr = Emr(house)
+        self.pages = Pages(self.emr)
 
     def app(self) -> Starlette:
         routes = [
@@ -35,6 +37,7 @@ class Server:
             Route("/_clusters", self.clusters),
             Route("/_faults", self.add_faults, methods=["POST"]),
             Route("/_faults", self.clear_faults, methods=["DELETE"]),
+            *self.pages.routes(),
         ]
         return Starlette(routes=routes, lifespan=self._lifespan)
 
@@ -42,7 +45,7 @@ class Server:
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         self.emr.resume()
         yield
-        await self.emr.stop()
+        await asyncio.gather(self.emr.stop(), self.pages.history.stop())
 
     async def call(self, request: Request) -> Response:
         """Answer one call of EMR's API."""
@@ -80,9 +83,11 @@ class Server:
             raise EmrError("InternalServerException", fault.message or "An internal error occurred.", 500)
         if fault.do == "deny":
             raise EmrError("AccessDeniedException", fault.message or "You are not authorized to perform this.")
+        await asyncio.sleep(fault.seconds)
         if fault.do == "drop":
             request.scope["transport"].abort()
-        await asyncio.sleep(fault.seconds)
+            await asyncio.sleep(0.01)  # until the server knows, and sends nothing
+            raise EmrError("Dropped", "The connection is closed.")
 
     async def health(self, _: Request) -> Response:
         return JSONResponse({"status": "ok"})

@@ -110,7 +110,7 @@ class Life:
     async def _until_woken(self) -> None:
         left = None
         policy = self.cluster.auto_termination
-        if self.cluster.waiting_since is not None and policy and "IdleTimeout" in policy:
+        if self.cluster.waiting_since is not None and policy and not self.cluster.protected:
             allowed = policy["IdleTimeout"] / self.house.settings.idle_speed
             left = max(0.0, self.cluster.waiting_since + allowed - time.time())
         try:

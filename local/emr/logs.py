@@ -1,11 +1,14 @@
 """The logs of steps and bootstrap actions: on disk while they run, then gzipped under LogUri."""
 
+import re
 import time
 from pathlib import Path
 
 from local.emr.s3 import S3, S3Error
 
 NAMES = ("controller", "stdout", "stderr", "syslog")
+_ERROR = re.compile(r"([\w.]+\.)?\w*(Error|Exception|Exit|Interrupt)(:|$)")  # where a traceback ends
+_NO_LOG_LINE = re.compile(r"(?!\s|\d{2,4}[-/]\d|\tat |WARNING)")
 
 
 class Logs:
@@ -27,17 +30,20 @@ class Logs:
             file.write(f"{stamp}.{int(time.time() * 1000) % 1000:03d}Z INFO {line}\n")
 
     def last_words(self) -> str:
-        """Find what the program said last, for FailureDetails: the end of a traceback, mostly."""
-        for name in ("stderr", "stdout"):
-            with self[name].open("rb") as file:
-                file.seek(max(0, self[name].stat().st_size - 8192))
-                lines = file.read().decode(errors="replace").splitlines()
-            # Spark's own lines come after the error, and say nothing of it.
-            words = [line for line in lines if line.strip() and not line[0].isspace() and " INFO " not in line]
-            own = [line for line in words if not line[:4].isdigit()] or words
-            if own:
-                return own[-1][:1000]
+        """Find what the program said last, for FailureDetails: the end of a traceback, mostly.
+
+        It may stand in either file: spark-submit sends both streams of Python to its own standard output.
+        """
+        lines = [line for name in ("stdout", "stderr") for line in self._tail(name)]
+        for likely in (_ERROR, _NO_LOG_LINE, re.compile("")):
+            if found := [line for line in lines if likely.match(line)]:
+                return found[-1][:1000]
         return ""
+
+    def _tail(self, name: str) -> list[str]:
+        with self[name].open("rb") as file:
+            file.seek(max(0, self[name].stat().st_size - 8192))
+            return [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
 
     def upload(self, s3: S3, uri: str) -> str | None:
         """Put them where EMR does; return what went wrong, if so: a log that is lost fails no step."""

@@ -9,9 +9,6 @@ from pathlib import Path
 
 from local.emr import watchdog
 
-# Where a cancelled step, and one whose exit status only says that it was killed, differ.
-KILLED = 137
-
 
 class Process:
     """A running command; used as a context, it is dead at the context's end."""
@@ -46,8 +43,8 @@ class Process:
         return cls(process, ours)
 
     @property
-    def pid(self) -> int:
-        return self._process.pid
+    def ended(self) -> bool:
+        return self._process.returncode is not None
 
     def terminate(self) -> None:
         """Ask the command to end."""
@@ -70,6 +67,10 @@ class Process:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Kill it, unless it has ended."""
         if self._pipe is not None:
             os.close(self._pipe)
             self._pipe = None

@@ -10,6 +10,7 @@ from local.emr.state import Cluster, Step
 RELEASE = re.compile(r"emr-([4-9]\.\d+\.\d+|spark-\d+\.\d+\.\d+)(-latest)?")
 MOST_STEPS = 256
 MOST_CHARACTERS = 10240
+MOST_TAGS = 50
 IDLE = (60, 604800)
 CONCURRENCY = (1, 256)
 
@@ -37,6 +38,8 @@ def check_cluster(request: dict[str, Any]) -> None:
         check_idle(request["AutoTerminationPolicy"])
     if "ManagedScalingPolicy" in request:
         check_scaling(request["ManagedScalingPolicy"])
+    if len(request.get("Tags", ())) > MOST_TAGS:
+        raise validation(f"A cluster can have at most {MOST_TAGS} tags, not {len(request['Tags'])}.")
     for tag in request.get("Tags", ()):
         check_tag(tag)
 

@@ -106,7 +106,7 @@ class Runner:
         except asyncio.CancelledError:
             if step.state != "CANCEL_PENDING":
                 raise  # the cluster ends, or the server
-            self._end(step, "CANCELLED", "Cancelled by user")
+            await self._conclude(step, "CANCELLED")
         finally:
             self._processes.pop(step.id, None)
             self._tasks.pop(step.id, None)

@@ -28,6 +28,8 @@ class Settings:
     idle_speed: float = 1.0  # how many seconds of an idle time-out pass in one
     throttle: float = 0.0  # the share of calls that get a ThrottlingException
     seed: int = 0  # of what is random
+    host: str = "127.0.0.1"
+    history_port: int = 0  # of Spark's history server; 0: any that is free
 
     def __post_init__(self) -> None:
         for name in ("start_delay", "stop_delay", "log_delay"):
