@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Asset, chain, task
+
 from orchard.form import form
 from orchard.operators import CreateClusterOperator, ReportOperator, RunStepOperator, TerminateClusterOperator
 
@@ -19,12 +20,13 @@ DOC = """
 ### Orchard: photos into features, every day
 
 Finds photos that were added, changed or deleted under the prefixes, rents an EMR cluster of the right size, embeds the
-photos (`extract`), folds them into the exact PCA and the exact recogniser of everything seen so far (`reduce`), gives the
-cluster back, checks that no photo is lost, and writes a report.
+photos (`extract`), folds them into the exact PCA and the exact recogniser of everything seen so far (`reduce`), gives
+the cluster back, checks that no photo is lost, and writes a report.
 
 * **Nothing new**: the run ends green after `anything_to_do`, and rents nothing.
 * **By hand**: *Trigger* opens a form; empty fields mean "as the settings say" (the variable `orchard`).
-* **What will it cost?** Trigger it with *Plan only*: the log of `find_new_photos` tells photos, cluster, minutes, dollars.
+* **What will it cost?** Trigger it with *Plan only*: the log of `find_new_photos` tells photos, cluster, minutes,
+  dollars.
 * **A run is red**: the log of the red task has the traceback. Clear the run's tasks to do it again: it does the same
   batch, and the tables end as if nothing had happened.
 * **Leaked clusters** end themselves when idle, and `orchard_reaper` takes them every hour.

@@ -1,4 +1,4 @@
-"""Form: what a person may wish of one run, as Airflow's Params, and how it is read. Empty fields mean: as the settings."""
+"""Form: what a person may wish of one run, as Airflow's Params, and how it is read. Empty fields: as the settings say."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -40,7 +40,7 @@ class CreateClusterOperator(EmrCreateJobFlowOperator):
     """
 
     template_fields = ("plan",)
-    operator_extra_links = _LINKS
+    operator_extra_links: Any = _LINKS
 
     def __init__(self, *, plan: Any, **kwargs: Any) -> None:
         super().__init__(aws_conn_id=CONNECTION, emr_conn_id=None, botocore_config=RETRIES, **kwargs)
@@ -56,8 +56,9 @@ class CreateClusterOperator(EmrCreateJobFlowOperator):
         else:
             self._job_flow_id = self.hook.create_job_flow(job_flow(settings, plan))["JobFlowId"]
             self.log.info("Rented cluster %s.\n%s", self._job_flow_id, plan.describe())
-        show_cluster(context, settings, self._job_flow_id)
-        return self._job_flow_id
+        cluster_id = str(self._job_flow_id)
+        show_cluster(context, settings, cluster_id)
+        return cluster_id
 
 
 class RunStepOperator(EmrAddStepsOperator):
@@ -73,7 +74,7 @@ class RunStepOperator(EmrAddStepsOperator):
     """
 
     template_fields = ("cluster_id", "plan", "code")
-    operator_extra_links = _LINKS
+    operator_extra_links: Any = _LINKS
 
     def __init__(self, *, step: str, cluster_id: Any, plan: Any, code: Any, **kwargs: Any) -> None:
         super().__init__(job_flow_id="", aws_conn_id=CONNECTION, botocore_config=RETRIES, **kwargs)
@@ -162,7 +163,7 @@ class TerminateClusterOperator(EmrTerminateJobFlowOperator):
     """Give the cluster back; keep it only where the run was told to and a step failed."""
 
     template_fields = ("cluster_id", "plan")
-    operator_extra_links = _LINKS
+    operator_extra_links: Any = _LINKS
 
     def __init__(self, *, cluster_id: Any, plan: Any, **kwargs: Any) -> None:
         super().__init__(job_flow_id="", aws_conn_id=CONNECTION, botocore_config=RETRIES, **kwargs)

@@ -73,7 +73,7 @@ class Settings:
         _expect(self.components is None or self.components >= 1, "components", "1 or more", self.components)
         _expect(self.variance is None or 0 < self.variance <= 1, "variance", "a share in (0, 1]", self.variance)
         _expect(self.engine in ("openvino", "tensorflow"), "engine", "openvino or tensorflow", self.engine)
-        _expect(1 <= self.min_core_nodes, "min_core_nodes", "1 or more", self.min_core_nodes)
+        _expect(self.min_core_nodes >= 1, "min_core_nodes", "1 or more", self.min_core_nodes)
         _expect(
             self.min_core_nodes <= self.max_core_nodes, "max_core_nodes", "no less than min_core_nodes",
             self.max_core_nodes,

@@ -9,12 +9,12 @@ from orchard.prices import dollars
 from orchard.settings import Settings, SettingsError
 
 # vCPUs of the instance types that are offered; see AWS' page of instance types.
+_FAMILIES = "m5 m5a m5d m6a m6g m6i m7a m7g m7i c5 c6a c6g c6i c7g c7i r5 r6g r6i".split()
 VCPUS = {
     f"{family}.{size}": vcpus
-    for family in ("m5", "m5a", "m5d", "m6a", "m6g", "m6i", "m7a", "m7g", "m7i", "c5", "c6a", "c6g", "c6i", "c7g", "c7i",
-                   "r5", "r6g", "r6i")
+    for family in _FAMILIES
     for size, vcpus in (("xlarge", 4), ("2xlarge", 8), ("4xlarge", 16), ("8xlarge", 32))
-}  # fmt: skip
+}
 START_SECONDS = 360.0  # until a cluster of EMR on EC2 takes its first step: five to seven minutes
 STEPS_SECONDS = 90.0  # of both steps, whatever their photos: Spark's start, the fit, the commits
 

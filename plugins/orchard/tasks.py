@@ -135,7 +135,7 @@ def check(plan: Plan) -> dict[str, int]:
     if share > settings.max_reject_share:
         raise TooManyRejectsError(
             f"Run {plan.run_id} rejected {found.rejected:,} of {found.asked:,} photos ({share:.1%}), more than "
-            f"{settings.max_reject_share:.1%} (setting max_reject_share). The table rejects holds the reasons, such as:\n"
+            f"{settings.max_reject_share:.1%} (setting max_reject_share). The table rejects holds the reasons:\n"
             + "\n".join(f"  {uri}: {why}" for uri, why in sums.rejects(catalog, plan.database, plan.run_id, 10))
         )
     return {"asked": found.asked, "embedded": found.embedded, "rejected": found.rejected}

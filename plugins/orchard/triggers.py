@@ -21,7 +21,7 @@ class StepTrigger(BaseTrigger):
     """
 
     def __init__(self, cluster_id: str, step_id: str, region: str, poll_seconds: float) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.cluster_id = cluster_id
         self.step_id = step_id
         self.region = region
@@ -49,7 +49,7 @@ class StepTrigger(BaseTrigger):
                 else:
                     unanswered = 0
                     if event:
-                        yield TriggerEvent(event)
+                        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
                         return
                 await asyncio.sleep(self.poll_seconds)
 
