@@ -19,7 +19,7 @@ from typing import Any
 
 from orchard import ledger
 from orchard.discovery import Found, MassDeletionError, find
-from orchard.lake import open_catalog
+from orchard.lake import RUNS, open_catalog
 from spark_jobs import shelf
 from spark_jobs.artefact import Extractor, ExtractorError
 from spark_jobs.extract_embeddings import Extracted, extract
@@ -128,7 +128,12 @@ def _steps(
         "captured": reduced.captured,
         "accuracy": reduced.accuracy,
         "options": options.to_json(),
+        "listed": found.listed if found else None,
+        "left": found.left if found else None,
+        "embed_seconds": extracted.seconds,
+        "vcpus": lake.spark.sparkContext.defaultParallelism,
     }
+    row |= dict.fromkeys(set(RUNS.column_names) - row.keys())  # what only a rented cluster has
     lake.replace("runs", lake.rows("runs", [row]), run_id=run.run_id)
     return Done(*run, found, extracted, reduced, tuple((reject.uri, reject.reason) for reject in rejects))
 

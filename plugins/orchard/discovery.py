@@ -90,6 +90,7 @@ def find(
     mass_deletion_meant: bool = False,
     limit: int | None = None,
     s3: Any = None,
+    write: bool = True,
 ) -> Found:
     """Find a run's batch and write it to `batches`; a run that has one already keeps it.
 
@@ -104,6 +105,8 @@ def find(
         the others for later runs. Deletions are taken all.
     s3 : S3 client of boto3, optional
         What buckets are listed with; default: boto3's own.
+    write : bool
+        Without it nothing is written: a look at what a run would do.
 
     Raises
     ------
@@ -135,7 +138,8 @@ def find(
         left = 0
         if limit is not None:
             ((left,),) = db.execute(_LEAVE, [limit]).fetchall()
-        append(batches, _batch_rows(db, run_id, extractor_id))
+        if write:
+            append(batches, _batch_rows(db, run_id, extractor_id))
         ((total,),) = db.execute("SELECT count(*) FROM listed").fetchall()
         counts = dict(db.execute("SELECT action, count(*) FROM batch GROUP BY action").fetchall())
     return Found(total, counts.get("add", 0), counts.get("change", 0), counts.get("delete", 0), left)

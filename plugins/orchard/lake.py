@@ -4,12 +4,15 @@ It makes the two tables that the control plane writes, `batches` and `runs`; the
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog, load_catalog
-from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
+from pyiceberg.expressions import EqualTo
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
@@ -56,43 +59,79 @@ RUNS = _schema(
     captured=DoubleType(),
     accuracy=DoubleType(),
     options=StringType(),  # of step 2, as JSON
+    # New columns stand at the end: older tables get them when they are opened.
+    listed=LongType(),
+    left=LongType(),
+    embed_seconds=DoubleType(),  # of step 1, without the start of Spark
+    instance_type=StringType(),
+    core_nodes=LongType(),
+    vcpus=LongType(),  # that embedded
+    cluster_seconds=DoubleType(),
+    planned_seconds=DoubleType(),
+    planned_dollars=DoubleType(),
+    report=StringType(),  # address
 )
 
 
-def open_catalog(root: str, database: str = "orchard") -> Catalog:
-    """Open the lake's catalog, with its database and the control plane's tables made where missing.
+def open_catalog(root: str, database: str = "orchard", properties: Mapping[str, str] = MappingProxyType({})) -> Catalog:
+    """Open the lake's catalog, with its database and the control plane's tables made, or brought up to date.
 
     Parameters
     ----------
     root : str
         A folder (made when missing), or ``s3://bucket[/prefix]``, whose tables are in Glue.
+    properties : Mapping of str to str
+        More properties of pyiceberg's catalog, such as credentials (``glue.*``, ``s3.*``, ``client.*``); they come
+        before what AWS' own variables say about endpoints and region.
 
     Raises
     ------
     ValueError
         For a folder whose path holds ?, # or %.
     """
-    if root.startswith("s3://"):
-        properties = {"type": "glue", "warehouse": f"{root.rstrip('/')}/tables"}
-        if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3", os.environ.get("AWS_ENDPOINT_URL")):
-            properties["s3.endpoint"] = endpoint
-        if region := os.environ.get("AWS_REGION", os.environ.get("AWS_DEFAULT_REGION")):
-            properties |= {"glue.region": region, "s3.region": region}
-    else:
-        folder = Path(root.removeprefix("file://")).absolute()
-        if odd := sorted({*str(folder)} & {*"?#%"}):  # they would end, or escape, in the catalog's addresses
-            raise ValueError(f"{root}: expected a folder for the lake without {' or '.join(odd)} in its path.")
-        (folder / "tables").mkdir(parents=True, exist_ok=True)
-        properties = {"type": "sql", "uri": f"sqlite:///{folder}/catalog.db", "warehouse": f"{folder}/tables"}
-    catalog = load_catalog(CATALOG, **properties)
+    place = _in_glue(root) if root.startswith("s3://") else _in_sqlite(root)
+    catalog = load_catalog(CATALOG, **{**place, **properties})
     catalog.create_namespace_if_not_exists(database)
     there = {name for _, name in catalog.list_tables(database)}
     for name, schema in (("batches", BATCHES), ("runs", RUNS)):
-        if name not in there:
+        if name in there:
+            _add_columns(catalog, database, name, schema)
+        else:
             # What a run wrote is replaced as a whole when it is done again.
             by_run = PartitionField(schema.find_field("run_id").field_id, 1000, IdentityTransform(), "run_id")
-            catalog.create_table((database, name), schema, partition_spec=PartitionSpec(by_run))
+            catalog.create_table_if_not_exists((database, name), schema, partition_spec=PartitionSpec(by_run))
     return catalog
+
+
+def _in_glue(root: str) -> dict[str, str]:
+    properties = {"type": "glue", "warehouse": f"{root.rstrip('/')}/tables"}
+    for service in ("s3", "glue"):
+        if endpoint := os.environ.get(f"AWS_ENDPOINT_URL_{service.upper()}", os.environ.get("AWS_ENDPOINT_URL")):
+            properties[f"{service}.endpoint"] = endpoint
+    if region := os.environ.get("AWS_REGION", os.environ.get("AWS_DEFAULT_REGION")):
+        properties["client.region"] = region
+    return properties
+
+
+def _in_sqlite(root: str) -> dict[str, str]:
+    folder = Path(root.removeprefix("file://")).absolute()
+    if odd := sorted({*str(folder)} & {*"?#%"}):  # they would end, or escape, in the catalog's addresses
+        raise ValueError(f"{root}: expected a folder for the lake without {' or '.join(odd)} in its path.")
+    (folder / "tables").mkdir(parents=True, exist_ok=True)
+    return {"type": "sql", "uri": f"sqlite:///{folder}/catalog.db", "warehouse": f"{folder}/tables"}
+
+
+def _add_columns(catalog: Catalog, database: str, name: str, schema: Schema) -> None:
+    """Add the columns that a table of an older version lacks; where another does so just now, that is as good."""
+    table = catalog.load_table((database, name))
+    if set(schema.column_names) <= set(table.schema().column_names):
+        return
+    try:
+        with table.update_schema() as update:
+            update.union_by_name(schema)
+    except CommitFailedException:
+        if not set(schema.column_names) <= set(table.refresh().schema().column_names):
+            raise
 
 
 def table_or_none(catalog: Catalog, database: str, name: str) -> Table | None:
@@ -112,3 +151,24 @@ def append(table: Table, chunks: Iterable[pa.Table]) -> int:
                 transaction.append(chunk)
                 rows += chunk.num_rows
     return rows
+
+
+def replace_run(catalog: Catalog, database: str, row: Mapping[str, Any]) -> None:
+    """Replace a run's row of `runs`, or add it, in one commit; columns that `row` lacks are null.
+
+    Raises
+    ------
+    ValueError
+        `row` has no run_id, or a key that is no column.
+    """
+    if not row.get("run_id"):
+        raise ValueError(f"Expected a row of runs with its run_id, got {dict(row)}.")
+    table = catalog.load_table((database, "runs"))
+    if unknown := sorted(row.keys() - set(table.schema().column_names)):
+        raise ValueError(f"The table runs has no column {', '.join(unknown)}; it has {', '.join(RUNS.column_names)}.")
+    mine = EqualTo("run_id", row["run_id"])
+    rows = pa.Table.from_pylist([dict(row)], table.schema().as_arrow())
+    if next(iter(table.scan(mine).plan_files()), None) is None:  # pyiceberg warns where there is nothing to replace
+        table.append(rows)
+    else:
+        table.overwrite(rows, mine)

@@ -320,6 +320,13 @@ def test_a_photo_that_stands_in_both_tables_is_found_once(disk: Place) -> None:
     assert disk.batch() == {"Apple/1.jpg": "change", "Apple/2.jpg": "delete"}
 
 
+def test_a_look_writes_nothing(disk: Place) -> None:
+    disk.fill("Apple/1.jpg", "Apple/2.jpg")
+    look = find(disk.catalog, disk.database, "r1", "e1", [disk.top], limit=1, write=False)
+    assert disk.batch() == {}
+    assert look == disk.find(limit=1) == Found(listed=2, added=1, changed=0, deleted=0, left=1)
+
+
 def test_the_callers_client_lists(aws: Any, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     place = on_s3(aws, bucket)
     place.fill("Apple/1.jpg")

@@ -1,14 +1,21 @@
 import sqlite3
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.partitioning import PartitionField, PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table
+from pyiceberg.table.update.schema import UpdateSchema
+from pyiceberg.transforms import IdentityTransform
 
-from orchard.lake import BATCHES, RUNS, append, open_catalog, table_or_none
+from orchard.lake import BATCHES, RUNS, append, open_catalog, replace_run, table_or_none
 
 RUN = pa.schema([("run_id", pa.string()), ("added", pa.int64())])
 
@@ -68,6 +75,94 @@ def test_the_tables_that_the_control_plane_writes(tmp_path: Path) -> None:
     assert runs.schema().as_struct() == RUNS.as_struct()
     assert [(field.name, str(field.transform)) for field in batches.spec().fields] == [("run_id", "identity")]
     assert [(field.name, str(field.transform)) for field in runs.spec().fields] == [("run_id", "identity")]
+
+
+def of_an_older_version(catalog: Catalog, database: str, name: str, schema: Schema, columns: int) -> Table:
+    """Make a table anew, with the first few of its columns."""
+    catalog.drop_table((database, name))
+    old = Schema(*schema.fields[:columns])
+    by_run = PartitionField(old.find_field("run_id").field_id, 1000, IdentityTransform(), "run_id")
+    return catalog.create_table((database, name), old, partition_spec=PartitionSpec(by_run))
+
+
+@pytest.mark.parametrize("place", ["disk", "s3"])
+def test_an_older_lake_gets_the_columns_that_it_lacks(
+    place: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if place == "s3":
+        request.getfixturevalue("aws")
+    root = str(tmp_path) if place == "disk" else f"s3://{request.getfixturevalue('bucket')}"
+    database = f"db_{uuid.uuid4().hex[:8]}"
+    catalog = open_catalog(root, database)
+    append(of_an_older_version(catalog, database, "runs", RUNS, 20), [run("r1"), run("r2")])
+    of_an_older_version(catalog, database, "batches", BATCHES, 8)
+    opened = open_catalog(root, database)
+    runs, batches = opened.load_table((database, "runs")), opened.load_table((database, "batches"))
+    assert runs.schema().as_struct() == RUNS.as_struct()
+    assert batches.schema().as_struct() == BATCHES.as_struct()
+    replace_run(opened, database, {"run_id": "r2", "left": 3})
+    append(runs.refresh(), [run("r3")])
+    rows = runs.refresh().scan().to_arrow().to_pylist()
+    assert sorted((row["run_id"], row["added"], row["left"]) for row in rows) == [
+        ("r1", 1, None),
+        ("r2", None, 3),
+        ("r3", 1, None),
+    ]
+    before = runs.metadata_location
+    assert open_catalog(root, database).load_table((database, "runs")).metadata_location == before
+
+
+def test_two_that_open_an_older_lake_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog = open_catalog(str(tmp_path))
+    of_an_older_version(catalog, "orchard", "runs", RUNS, 20)
+    union = UpdateSchema.union_by_name
+
+    def late(self: UpdateSchema, schema: Schema) -> UpdateSchema:
+        with monkeypatch.context() as undisturbed:
+            undisturbed.setattr(UpdateSchema, "union_by_name", union)
+            open_catalog(str(tmp_path))
+        return union(self, schema)
+
+    monkeypatch.setattr(UpdateSchema, "union_by_name", late)
+    opened = open_catalog(str(tmp_path))
+    assert opened.load_table("orchard.runs").schema().as_struct() == RUNS.as_struct()
+
+
+class TestReplaceRun:
+    def rows(self, catalog: Catalog) -> dict[str, dict[str, Any]]:
+        rows = catalog.load_table("orchard.runs").scan().to_arrow().to_pylist()
+        assert len({row["run_id"] for row in rows}) == len(rows)
+        return {row["run_id"]: {name: value for name, value in row.items() if value is not None} for row in rows}
+
+    def test_it_is_added_or_replaced_in_one_commit(self, tmp_path: Path) -> None:
+        catalog = open_catalog(str(tmp_path))
+        now = datetime.now(UTC)
+        alike = "scheduled__2026-01-01T00-00-00"
+        for number, run_id in enumerate((f"{alike}_1", f"{alike}_2", 'it\'s "odd" #1%')):
+            replace_run(catalog, "orchard", {"run_id": run_id, "added": number})
+        before = self.rows(catalog)
+        log = len(catalog.load_table("orchard.runs").metadata.metadata_log)
+        row = {"run_id": f"{alike}_1", "ended_at": now, "embed_seconds": 1.5, "left": 0, "report": "s3://b/r.html"}
+        replace_run(catalog, "orchard", row)
+        assert self.rows(catalog) == before | {f"{alike}_1": row}
+        assert len(catalog.load_table("orchard.runs").metadata.metadata_log) == log + 1
+        replace_run(catalog, "orchard", row)
+        assert self.rows(catalog) == before | {f"{alike}_1": row}
+
+    @pytest.mark.parametrize(
+        ("row", "message"),
+        [
+            ({"run_id": "r1", "colour": 1, "apple": 2}, "The table runs has no column apple, colour; it has run_id, "),
+            ({"added": 1}, "Expected a row of runs with its run_id, got {'added': 1}."),
+            ({"run_id": ""}, "Expected a row of runs with its run_id, got {'run_id': ''}."),
+        ],
+    )
+    def test_rows_that_are_refused(self, tmp_path: Path, row: dict[str, Any], message: str) -> None:
+        catalog = open_catalog(str(tmp_path))
+        with pytest.raises(ValueError) as caught:
+            replace_run(catalog, "orchard", row)
+        assert str(caught.value).startswith(message)
+        assert self.rows(catalog) == {}
 
 
 def test_a_table_that_a_step_makes_later(tmp_path: Path) -> None:
@@ -140,4 +235,17 @@ def test_endpoints_of_the_services_come_first(aws: Any, bucket: str, monkeypatch
     monkeypatch.delenv("AWS_REGION")
     database = f"db_{uuid.uuid4().hex[:8]}"
     catalog = open_catalog(f"s3://{bucket}", database)
+    assert append(catalog.load_table((database, "runs")), [run("a")]) == 1
+
+
+def test_properties_come_before_the_environment(aws: Any, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an Airflow connection gives them: neither credentials nor endpoints nor region are the environment's."""
+    for name in aws.environment:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_REGION", "eu-nowhere-1")
+    database = f"db_{uuid.uuid4().hex[:8]}"
+    properties = {"client.access-key-id": "test", "client.secret-access-key": "test", "client.region": "eu-west-1"}
+    properties |= {"glue.endpoint": aws.url, "s3.endpoint": aws.url}
+    catalog = open_catalog(f"s3://{bucket}", database, properties)
     assert append(catalog.load_table((database, "runs")), [run("a")]) == 1

@@ -57,6 +57,9 @@ def test_days_of_growth(random_artefact: Path, tmp_path: Path) -> None:
     assert second["found"] == {"listed": 26, "added": 3, "changed": 1, "deleted": 1, "left": 0}
     assert (second["extracted"]["embedded"], second["extracted"]["rejected"]) == (2, 2)
     assert [Path(uri).name for uri, _ in second["rejects"]] == ["bad.jpg", "top.jpg"]
+    kept = read(lake, "runs", "run_id", "listed", "left", "report", "embed_seconds", "vcpus")
+    assert [row[1:4] for row in kept] == [(24, 0, None), (26, 0, None)]
+    assert all(seconds > 0 and vcpus >= 1 for *_, seconds, vcpus in kept)
     present = sorted(f"file://{path}" for path in photos.glob("*/*.jpg") if path.name != "bad.jpg")
     assert [uri for (uri,) in read(lake, "embeddings", "uri")] == present
     assert [uri for (uri,) in read(lake, "coordinates", "uri")] == present
