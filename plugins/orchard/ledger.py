@@ -1,9 +1,15 @@
-"""Ledger: which runs there have been, read from the tables `batches` and `runs`."""
+"""Ledger: which runs there have been, and how far each got, read from the tables and mostly from their metadata."""
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import EqualTo
+
+from orchard.lake import table_or_none
+
+_TELLING = 500  # photos that a run must have embedded for its speed to count: less is mostly start
 
 
 class Run(NamedTuple):
@@ -15,9 +21,7 @@ class Run(NamedTuple):
 
 def newest(catalog: Catalog, database: str, extractor_id: str | None = None) -> dict[str, Any] | None:
     """Return the row of the run that ended last (of one extractor's, if given)."""
-    runs = catalog.load_table((database, "runs")).scan().to_arrow().to_pylist()
-    rows = [row for row in runs if extractor_id in (None, row["extractor_id"])]
-    return max(rows, key=lambda row: row["ended_at"], default=None)
+    return next(iter(_ended(catalog, database, extractor_id)), None)
 
 
 def unfinished(catalog: Catalog, database: str) -> list[Run]:
@@ -29,6 +33,73 @@ def unfinished(catalog: Catalog, database: str) -> list[Run]:
     parts = sorted(batches.inspect.partitions().to_pylist(), key=lambda part: part["last_updated_at"])
     runs = [part["partition"]["run_id"] for part in parts if part["record_count"]]
     return [Run(run_id, _extractor(catalog, database, run_id)) for run_id in runs if run_id not in set(ended)]
+
+
+def behind(catalog: Catalog, database: str, extractor_id: str) -> list[str]:
+    """Return the runs whose embeddings step 2 has not yet folded in as they are now, in the order of their names.
+
+    Moments and coordinates (in the basis in use) stand for a run's embeddings while they count as many.
+    """
+    held = _counts(_parts(catalog, database, "embeddings", extractor_id))
+    summed: Counter[str] = Counter()
+    if (moments := table_or_none(catalog, database, "moments")) is not None:
+        rows = moments.scan(EqualTo("extractor_id", extractor_id), selected_fields=("run_id", "count")).to_arrow()
+        summed.update(dict(zip(rows["run_id"].to_pylist(), rows["count"].to_pylist(), strict=True)))
+    in_bases = _parts(catalog, database, "coordinates", extractor_id)
+    in_use = _in_use(catalog, database, extractor_id, {part["basis_id"] for part in in_bases})
+    placed = _counts([part for part in in_bases if part["basis_id"] == in_use])
+    if in_use is None:
+        # Embeddings that do not vary make no basis: where step 2 ended without one, coordinates are not missing.
+        ended = _ended(catalog, database, extractor_id)
+        if ended and ended[0]["basis_id"] is None and held.keys() <= {row["run_id"] for row in ended}:
+            placed = held
+    return sorted(run for run in held | summed | placed if not held[run] == summed[run] == placed[run])
+
+
+def rates(catalog: Catalog, database: str, extractor_id: str | None = None, limit: int = 10) -> list[float]:
+    """Return how many photos a second a vCPU embedded in the newest runs that tell, newest first."""
+    found = []
+    for row in _ended(catalog, database, extractor_id):
+        if row["embed_seconds"] and row["vcpus"] and (row["embedded"] or 0) >= _TELLING:
+            photos = row["embedded"] + (row["rejected"] or 0)
+            found.append(photos / row["embed_seconds"] / row["vcpus"])
+    return found[:limit]
+
+
+def _ended(catalog: Catalog, database: str, extractor_id: str | None) -> list[dict[str, Any]]:
+    """Rows of the runs that reached their end, newest first."""
+    runs = catalog.load_table((database, "runs")).scan().to_arrow().to_pylist()
+    ended = [row for row in runs if row["ended_at"] is not None and extractor_id in (None, row["extractor_id"])]
+    return sorted(ended, key=lambda row: row["ended_at"], reverse=True)
+
+
+def _in_use(catalog: Catalog, database: str, extractor_id: str, used: set[str]) -> str | None:
+    """Name of the basis that the coordinates stand in; were there several, the newest."""
+    if len(used) < 2:
+        return next(iter(used), None)
+    bases = catalog.load_table((database, "bases"))
+    scan = bases.scan(EqualTo("extractor_id", extractor_id), selected_fields=("basis_id", "created_at"))
+    rows = [row for row in scan.to_arrow().to_pylist() if row["basis_id"] in used]
+    return str(max(rows, key=lambda row: row["created_at"])["basis_id"])
+
+
+def _counts(parts: Iterable[Mapping[str, Any]]) -> Counter[str]:
+    """Count the rows of each run."""
+    counts: Counter[str] = Counter()
+    for part in parts:
+        counts[part["run_id"]] += part["rows"]
+    return counts
+
+
+def _parts(catalog: Catalog, database: str, name: str, extractor_id: str) -> list[dict[str, Any]]:
+    """Partitions of a table that hold rows, and how many, from its metadata alone; none for a missing table."""
+    table = table_or_none(catalog, database, name)
+    if table is None or table.current_snapshot() is None:
+        return []
+    parts = table.inspect.partitions(row_filter=EqualTo("extractor_id", extractor_id)).to_pylist()
+    rows = [part["record_count"] - part["position_delete_record_count"] for part in parts]
+    found = [{**part["partition"], "rows": count} for part, count in zip(parts, rows, strict=True) if count]
+    return [part for part in found if part["extractor_id"] == extractor_id]
 
 
 def _extractor(catalog: Catalog, database: str, run_id: str) -> str:
