@@ -18,6 +18,8 @@ from urllib.request import urlopen
 import boto3
 import pytest
 
+from tests.artefacts import export
+
 REGION = "eu-west-1"
 FIGURES = pytest.StashKey[list[str]]()
 
@@ -32,6 +34,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Show the figures."""
     for line in config.stash.get(FIGURES, []):
         terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def random_artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """mobilenet_v2 in f32 with random weights: there without any download, and no good for recognition."""
+    return export("mobilenet_v2", "--weights", "random:0", out=tmp_path_factory.mktemp("random"))
 
 
 @dataclass(frozen=True)

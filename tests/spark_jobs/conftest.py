@@ -14,41 +14,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spark_jobs import photos
+from tests.artefacts import export, run_export
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHARED = REPOSITORY.parent / "shared"
 REAL_WEIGHTS = SHARED / "weights" / "mobilenet_v2_1.0_224_imagenet_ptq_no_top.h5"
 
 
-def run_export(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    """Run ``python -m spark_jobs.export_extractor`` as a user does."""
-    return subprocess.run(
-        [sys.executable, "-m", "spark_jobs.export_extractor", *map(str, arguments)],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-
-
-def export(*arguments: str | Path, out: Path) -> Path:
-    done = run_export(*arguments, "--out", out)
-    assert done.returncode == 0, done.stderr
-    artefact = out / f"{done.stdout.removesuffix(chr(10))}.zip"  # the id is all that stands on stdout
-    assert artefact.is_file(), done.stdout + done.stderr
-    return artefact
-
-
 @pytest.fixture(scope="session", name="run_export")
 def run_export_fixture() -> "Callable[..., subprocess.CompletedProcess[str]]":
     return run_export
-
-
-@pytest.fixture(scope="session")
-def random_artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """mobilenet_v2 in f32 with random weights: there without any download, and no good for recognition."""
-    return export("mobilenet_v2", "--weights", "random:0", out=tmp_path_factory.mktemp("random"))
 
 
 @pytest.fixture(scope="session")

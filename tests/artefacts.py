@@ -1,0 +1,27 @@
+"""Artefacts for tests, exported in processes of their own, so that tensorflow stays out of the tests'."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def run_export(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    """Run ``python -m spark_jobs.export_extractor`` as a user does."""
+    return subprocess.run(
+        [sys.executable, "-m", "spark_jobs.export_extractor", *map(str, arguments)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def export(*arguments: str | Path, out: Path) -> Path:
+    done = run_export(*arguments, "--out", out)
+    assert done.returncode == 0, done.stderr
+    artefact = out / f"{done.stdout.removesuffix(chr(10))}.zip"  # the id is all that stands on stdout
+    assert artefact.is_file(), done.stdout + done.stderr
+    return artefact
