@@ -7,10 +7,9 @@ import argparse
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,11 @@ from types import FrameType
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from local.guarded import Guarded
+
 REGION = "eu-west-1"
-_START_SECONDS = 60
+_START_SECONDS = 120
+_STOP_SECONDS = 30  # ministack writes what it has to keep
 
 
 class StackError(RuntimeError):
@@ -71,9 +73,10 @@ class Stack:
             A port is in use, or a server ended while it started; with the end of its log.
         """
         for port in (self.port, self.emr_port):
-            _check_free(self.host, port)
+            if why := why_not(self.host, port):
+                raise StackError(f"Port {port} of {self.host} cannot be taken ({why}): name another.")
         self.data.mkdir(parents=True, exist_ok=True)
-        servers: list[subprocess.Popen[bytes]] = []
+        servers: list[Guarded] = []
         try:
             servers.append(self._ministack())
             _wait(servers[0], f"{self.url}/_ministack/health", self.data / "ministack.log")
@@ -82,9 +85,9 @@ class Stack:
             yield self
         finally:
             for server in reversed(servers):  # steps write to S3 until they are stopped
-                _stop(server)
+                server.stop(_STOP_SECONDS)
 
-    def _ministack(self) -> "subprocess.Popen[bytes]":
+    def _ministack(self) -> Guarded:
         state = self.data / "ministack"
         state.mkdir(exist_ok=True)
         settings = {
@@ -99,13 +102,14 @@ class Stack:
             "SFTP_ENABLED": "0",
             "TMPDIR": str(state),
         }
-        return _start([sys.executable, "-m", "ministack"], state, _clean() | settings, self.data / "ministack.log")
+        command, log = [sys.executable, "-m", "ministack"], self.data / "ministack.log"
+        return Guarded.start(command, state, _clean() | settings, log, patience=_STOP_SECONDS)
 
-    def _emr(self, options: Sequence[str]) -> "subprocess.Popen[bytes]":
+    def _emr(self, options: Sequence[str]) -> Guarded:
         command = [sys.executable, "-m", "local.emr", "--host", self.host, "--port", str(self.emr_port)]
         command += ["--data", str(self.data / "emr"), "--s3-endpoint", self.url, *options]
         root = Path(__file__).parent.parent
-        return _start(command, root, _clean() | self.environment(), self.data / "emr.log")
+        return Guarded.start(command, root, _clean() | self.environment(), self.data / "emr.log", patience=5)
 
 
 def free_port() -> int:
@@ -124,24 +128,18 @@ def _clean() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 
 
-def _check_free(host: str, port: int) -> None:
+def why_not(host: str, port: int) -> str | None:
+    """Say why a port cannot be taken, or None."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise StackError(f"Port {port} of {host} cannot be taken ({error.strerror}): name another.") from None
+            return error.strerror
+    return None
 
 
-def _start(command: list[str], folder: Path, environment: Mapping[str, str], log: Path) -> "subprocess.Popen[bytes]":
-    with log.open("ab") as file:
-        # A session of its own: Ctrl-C at the terminal is for us, who then stop it cleanly, so that its state is kept.
-        return subprocess.Popen(
-            command, cwd=folder, env=dict(environment), stdout=file, stderr=file, start_new_session=True
-        )
-
-
-def _wait(server: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+def _wait(server: Guarded, url: str, log: Path) -> None:
     until = time.monotonic() + _START_SECONDS
     while server.poll() is None and time.monotonic() < until:
         try:
@@ -150,15 +148,6 @@ def _wait(server: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
         except (URLError, OSError):
             time.sleep(0.1)
     raise StackError(f"No answer from {url}. The end of {log}:\n{log.read_text(errors='replace')[-3000:]}")
-
-
-def _stop(server: "subprocess.Popen[bytes]") -> None:
-    server.terminate()
-    try:
-        server.wait(30)
-    except subprocess.TimeoutExpired:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -172,7 +161,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--emr-port", type=int, default=5555, help="of EMR (default: 5555)")
     options, emr_options = parser.parse_known_args(argv)
     stack = Stack(options.data.absolute(), options.host, options.port, options.emr_port)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     try:
         with stack.running(*emr_options):
             print(f"AWS at {stack.url}, EMR at {stack.emr_url}, data in {stack.data}; Ctrl-C ends both.", flush=True)

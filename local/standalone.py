@@ -4,8 +4,6 @@ import contextlib
 import json
 import os
 import secrets
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -15,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 
+from local.guarded import Guarded
 from local.stack import free_port
 
 _ROOT = Path(__file__).parent.parent
-_START_SECONDS = 180
+_START_SECONDS = 300
 USER = "admin"
 
 
@@ -123,20 +121,17 @@ class Standalone:
         finally:
             self.stop(process)
 
-    def start(self) -> "subprocess.Popen[bytes]":
+    @property
+    def log_file(self) -> Path:
+        """What all of its services say."""
+        return self.home / "standalone.log"
+
+    def start(self) -> Guarded:
         """Start it without waiting."""
         environment = self.settings()  # makes the folder
-        with (self.home / "standalone.log").open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "airflow", "standalone"],
-                cwd=self.home,
-                env=environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        return Guarded.start([sys.executable, "-m", "airflow", "standalone"], self.home, environment, self.log_file)
 
-    def wait(self, process: "subprocess.Popen[bytes]") -> "Client":
+    def wait(self, process: Guarded) -> "Client":
         """Wait until all of its services are healthy."""
         until = time.monotonic() + _START_SECONDS
         state: Any = "no answer"
@@ -147,19 +142,12 @@ class Standalone:
                 if all(state[one]["status"] == "healthy" for one in services):
                     return Client.log_in(self.url, USER, self.password)
             time.sleep(0.5)
-        log = (self.home / "standalone.log").read_text(errors="replace")
-        raise AirflowError(f"Airflow is not healthy ({state}). The end of {self.home}/standalone.log:\n{log[-4000:]}")
+        log = self.log_file.read_text(errors="replace")
+        raise AirflowError(f"Airflow is not healthy ({state}). The end of {self.log_file}:\n{log[-4000:]}")
 
-    def stop(self, process: "subprocess.Popen[bytes]", seconds: float = 30.0) -> None:
-        """Stop it and everything that it started."""
-        with contextlib.suppress(psutil.NoSuchProcess):
-            family = [*psutil.Process(process.pid).children(recursive=True)]
-            process.send_signal(signal.SIGINT)  # its own way to shut down
-            _, alive = psutil.wait_procs([psutil.Process(process.pid), *family], timeout=seconds)
-            for one in alive:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    one.kill()
-        process.wait()
+    def stop(self, process: Guarded, seconds: float = 30.0) -> None:
+        """Stop it and everything that it started, its own way for so long."""
+        process.stop(seconds, b"I")
 
 
 @dataclass(frozen=True)
@@ -183,7 +171,7 @@ class Client:
         answer = self.http.request(method, path, **given)
         if answer.is_error:
             raise AirflowError(f"{method} {path}: {answer.status_code} {answer.text[:2000]}")
-        if "json" in answer.headers.get("content-type", ""):
+        if answer.headers.get("content-type", "").startswith("application/json"):
             return answer.json()
         return answer.text
 

@@ -1,8 +1,9 @@
 """Runs one command, and leaves none of its processes behind, whatever happens to the server.
 
-``python -I -S watchdog.py PIPE COMMAND...`` where PIPE is the number of a descriptor whose other end only the server
-holds. A letter that comes through it is a signal for the command: ``T`` SIGTERM to it alone, ``K`` SIGKILL to it and
-all its descendants. When it closes, because the server ended or was killed, or on SIGTERM, all descendants are killed.
+``python -I -S watchdog.py PIPE[:SECONDS] COMMAND...`` where PIPE is the number of a descriptor whose other end only the
+server holds. A letter that comes through it is a signal for the command: ``I`` SIGINT and ``T`` SIGTERM to it alone,
+``K`` SIGKILL to it and all its descendants. When it closes, because the server ended or was killed, or on SIGTERM, all
+descendants are killed; with SECONDS, the command gets SIGTERM and so much time first, to save what it must.
 So they are when the command has ended by itself: a step's processes end with it.
 
 A script of its own, which imports only the standard library: it is started for every step.
@@ -15,8 +16,10 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+SIGNALS = {b"I": signal.SIGINT, b"T": signal.SIGTERM}
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
@@ -60,7 +63,8 @@ def kill_all(group: int) -> None:
 
 def main(argv: list[str]) -> int:
     """Run the command; return its exit status, or 128 and the signal that ended it."""
-    pipe, command = int(argv[0]), argv[1:]
+    descriptor, _, patience = argv[0].partition(":")
+    pipe, command, until = int(descriptor), argv[1:], 0.0
     adopt_orphans()
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
@@ -73,13 +77,18 @@ def main(argv: list[str]) -> int:
         print(f"{command[0]}: {error.strerror}", file=sys.stderr)
         return 126 if isinstance(error, PermissionError) else 127
     while child.poll() is None:
-        ready, _, _ = select.select([pipe, woken], [], [])
-        end = False
+        # Once it is closed, the pipe would be ready for ever.
+        left = max(0.0, until - time.monotonic()) if until else None
+        ready, _, _ = select.select([woken] if until else [pipe, woken], [], [], left)
+        end = left == 0.0
         if woken in ready:
-            end = bool(set(os.read(woken, 100)) - {signal.SIGCHLD})
+            end |= bool(set(os.read(woken, 100)) - {signal.SIGCHLD})
         if pipe in ready:
             letter = os.read(pipe, 1)
-            if letter == b"T":
+            if letter in SIGNALS:
+                child.send_signal(SIGNALS[letter])
+            elif not letter and patience:
+                until = time.monotonic() + float(patience)
                 child.terminate()
             else:
                 end = True
@@ -87,6 +96,9 @@ def main(argv: list[str]) -> int:
             kill_all(child.pid)
             child.wait()
     kill_all(child.pid)
+    with contextlib.suppress(ChildProcessError):  # no child is left
+        while True:
+            os.wait()
     return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 
