@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from orchard.lake import open_catalog
+from orchard.ledger import behind
+from orchard.sums import Sums, sums
 from spark_jobs.artefact import Extractor
 from spark_jobs.extractors import open_engine
 from spark_jobs.photos import decode
@@ -60,6 +62,10 @@ def test_days_of_growth(random_artefact: Path, tmp_path: Path) -> None:
     kept = read(lake, "runs", "run_id", "listed", "left", "report", "embed_seconds", "vcpus")
     assert [row[1:4] for row in kept] == [(24, 0, None), (26, 0, None)]
     assert all(seconds > 0 and vcpus >= 1 for *_, seconds, vcpus in kept)
+    catalog = open_catalog(str(lake))
+    done = [sums(catalog, "orchard", run["run_id"], run["extractor_id"]) for run in (first, second)]
+    assert done == [Sums(asked=24, embedded=22, superseded=2), Sums(asked=4, embedded=2, rejected=2)]
+    assert behind(catalog, "orchard", second["extractor_id"]) == []
     present = sorted(f"file://{path}" for path in photos.glob("*/*.jpg") if path.name != "bad.jpg")
     assert [uri for (uri,) in read(lake, "embeddings", "uri")] == present
     assert [uri for (uri,) in read(lake, "coordinates", "uri")] == present
