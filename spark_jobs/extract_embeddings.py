@@ -104,15 +104,20 @@ def tasks(photos: int, slots: int) -> int:
     return max(rounds, 1) * slots
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run step 1 from its command line, which is the contract with the control plane."""
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read step 1's command line, which is the contract with the control plane."""
     parser = argparse.ArgumentParser(prog="extract_embeddings", description=__doc__)
     parser.add_argument("--lake", required=True, help="folder or s3://bucket[/prefix] of the lake")
     parser.add_argument("--database", default="orchard", help="database of the tables (default: orchard)")
     parser.add_argument("--run-id", required=True, help="the run whose batch is to be embedded")
     parser.add_argument("--extractor", required=True, help="artefact: a path that each worker has, or s3://...")
     parser.add_argument("--engine", choices=ENGINES, default="openvino", help="default: openvino")
-    args = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run step 1 from its command line."""
+    args = parse(argv)
     log_to_stderr()
     location = LakeLocation.parse(args.lake, args.database)
     with Outcome(location.root, args.run_id, "extract").told() as outcome:

@@ -129,8 +129,8 @@ def read_options(args: argparse.Namespace) -> Options:
     return Options(Request(args.components, variance, args.standardize), args.refit, shrinkage)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run step 2 from its command line, which is the contract with the control plane."""
+def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, Options]:
+    """Read step 2's command line, which is the contract with the control plane."""
     parser = argparse.ArgumentParser(prog="reduce_embeddings", description=__doc__)
     parser.add_argument("--lake", required=True, help="folder or s3://bucket[/prefix] of the lake")
     parser.add_argument("--database", default="orchard", help="database of the tables (default: orchard)")
@@ -138,11 +138,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--extractor-id", required=True, help="whose embeddings")
     add_options(parser)
     args = parser.parse_args(argv)
-    log_to_stderr()
     try:
-        options = read_options(args)
+        return args, read_options(args)
     except ValueError as error:
         parser.error(str(error))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run step 2 from its command line."""
+    args, options = parse(argv)
+    log_to_stderr()
     location = LakeLocation.parse(args.lake, args.database)
     with Outcome(location.root, args.run_id, "reduce").told() as outcome:
         lake = open_lake(location, f"orchard reduce {args.run_id}")

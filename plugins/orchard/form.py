@@ -1,4 +1,4 @@
-"""Form: what a person may wish of one run, as Airflow's Params, and how it is read. Empty fields: as the settings say."""
+"""Form: what a person may wish of one run, as Airflow's Params, and how it is read; an empty field: as the settings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ def form() -> dict[str, Param]:
         "prefixes": Param(
             None,
             type=["null", "array"],
-            items={"type": "string", "pattern": "^s3://"},
+            items={"type": "string", "pattern": r"^\s*(s3://.*)?$"},  # a line may be empty, the last one often is
             title="Prefixes",
             description=f"Where to look for photos, one s3://bucket/prefix a line. {_EMPTY}",
             section="Photos",
@@ -128,10 +128,14 @@ class Wishes:
         """Read a run's Params."""
         given = {name: params[name] for name in cls.__dataclass_fields__ if name in params}
         if given.get("prefixes") is not None:
-            # The form sends an empty list for a field that was emptied.
+            # The form sends a string a line: a field that was emptied is one that is empty.
             given["prefixes"] = tuple(one.strip() for one in given["prefixes"] if one.strip()) or None
         if isinstance(given.get("extractor"), str):
             given["extractor"] = given["extractor"].strip() or None
+        # For JSON, 20.0 is an integer, and 1 is a number.
+        for name, kind in (("limit", int), ("components", int), ("variance", float), ("core_nodes", int)):
+            if given.get(name) is not None:
+                given[name] = kind(given[name])
         return cls(**given)
 
     @property

@@ -10,6 +10,9 @@ from typing import Any
 from orchard.form import Wishes
 from orchard.settings import Settings
 
+_LONGEST = 200  # Airflow allows 250 characters; EMR 256 for the names of cluster and steps, which hold it and more
+_HASHED = re.compile(r"-[0-9a-f]{10}$")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -91,8 +94,10 @@ class Plan:
 
 def safe_run_id(dag_run_id: str) -> str:
     """Make the id of a DAG run a name for S3 keys and partitions, other for each other id."""
-    safe = re.sub(r"[^A-Za-z0-9_.-]+", "-", dag_run_id).strip(".-")
-    return safe if safe == dag_run_id else f"{safe}-{hashlib.sha256(dag_run_id.encode()).hexdigest()[:6]}"
+    safe = re.sub(r"[^A-Za-z0-9_.-]+", "-", dag_run_id).strip(".-")[:_LONGEST] or "run"
+    if safe == dag_run_id and not _HASHED.search(safe):
+        return safe
+    return f"{safe}-{hashlib.sha256(dag_run_id.encode()).hexdigest()[:10]}"
 
 
 def step_options(settings: Settings, wishes: Wishes) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Settings of the control plane: one frozen object, read from the Airflow variable ``orchard`` when a task runs."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -7,6 +8,10 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 VARIABLE = "orchard"
+# AWS calls London and Zurich eu-..., too.
+EU_REGIONS = (
+    "eu-central-1", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-3", "eusc-de-east-1",
+)  # fmt: skip
 _EXTRACTOR = re.compile(r"[a-z0-9_]+-[a-z0-9]+-[0-9a-f]{12}")
 
 
@@ -58,15 +63,20 @@ class Settings:
             address = self.lake if name == "lake" else self.prefixes[int(name[9:-1])]
             _expect(re.match(r"s3://[a-z0-9.-]{3,63}(/|$)", address), name, "s3://bucket[/prefix]", address)
         _expect(self.prefixes, "prefixes", "one s3://bucket/prefix or more", list(self.prefixes))
-        if any(prefix.startswith(self.lake.rstrip("/") + "/") for prefix in self.prefixes):
+        lake = f"{self.root}/"
+        # A prefix is how names begin, whether at a slash or not; only the bucket is a whole name.
+        begins = {one: one if "/" in one.removeprefix("s3://") else f"{one}/" for one in self.prefixes}
+        if mixed := [one for one, begin in begins.items() if lake.startswith(begin) or begin.startswith(lake)]:
             raise SettingsError(
-                f"Setting prefixes: {list(self.prefixes)} lie inside the lake {self.lake}, whose own pictures would be "
-                "taken for photos. Put the lake beside the photos, such as s3://bucket/lake and s3://bucket/photos."
+                f"Setting prefixes: {', '.join(mixed)} and the lake {self.lake} lie in one another, and the lake's own "
+                "pictures would be taken for photos. Put the lake beside the photos, such as s3://bucket/lake and "
+                "s3://bucket/photos."
             )
         _expect(_EXTRACTOR.fullmatch(self.extractor), "extractor", "an extractor_id", self.extractor)
-        if not self.region.startswith("eu-") and not self.outside_eu:
+        if self.region not in EU_REGIONS and not self.outside_eu:
             raise SettingsError(
-                f"Setting region: {self.region} is outside the EU, where the data are to stay. "
+                f"Setting region: {self.region} is outside the EU, where the data are to stay; expected one of "
+                f"{', '.join(EU_REGIONS)}. "
                 'If that is meant, say so outright: "outside_eu": true.'
             )
         _expect(self.components is None or self.variance is None, "variance", "none beside components", self.variance)
@@ -131,7 +141,10 @@ def read_settings() -> Settings:
     """
     from airflow.sdk import Variable
 
-    given = Variable.get(VARIABLE, default=None, deserialize_json=True)
+    try:
+        given = Variable.get(VARIABLE, default=None, deserialize_json=True)
+    except json.JSONDecodeError as error:
+        raise SettingsError(f"The variable {VARIABLE} is to hold a JSON object of settings: {error}.") from error
     if given is None:
         raise SettingsError(
             f"The Airflow variable {VARIABLE} is missing. Set it (Admin, Variables) to a JSON object such as "
@@ -155,7 +168,7 @@ def _typed(name: str, kind: Any, value: Any) -> Any:
     if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in types):
         names = " or ".join("nothing" if one is type(None) else one.__name__ for one in types)
         raise SettingsError(f"Setting {name}: expected {names}, got {value!r}.")
-    return value
+    return float(value) if isinstance(value, int) and float in types else value
 
 
 def _expect(holds: Any, name: str, expected: str, got: Any) -> None:

@@ -1,0 +1,3 @@
+"""Airflow, which the control plane imports, finds its home in a folder that goes away."""
+
+import tests.airflow_home  # noqa: F401
