@@ -155,7 +155,16 @@ def record(plan: Plan, cluster_id: str, step_ids: Mapping[str, str | None], coun
         "report": address,
     }
     replace_run(catalog, plan.database, row)
-    page = render(gather(catalog, plan.database, row, lambda path: aws.read_object(s3, path), root=plan.lake))
+    page = render(
+        gather(
+            catalog,
+            plan.database,
+            row,
+            lambda path: aws.read_object(s3, path),
+            root=plan.lake,
+            pretend=settings.console is not None,
+        )
+    )
     aws.write_object(s3, address, page.encode(), "text/html; charset=utf-8")
     _LOG.info("The report is at %s.", address)
     return address

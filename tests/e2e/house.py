@@ -1,0 +1,262 @@
+"""The house of the end-to-end tests: real servers, a real Airflow, and a lake of its own for each story."""
+
+import contextlib
+import io
+import json
+import os
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import boto3
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+
+from local.sample_photos import LABELS, render
+from local.stack import REGION, Stack
+from local.standalone import Client, Standalone
+from orchard.lake import open_catalog
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DAILY, REAPER = "orchard_daily", "orchard_reaper"
+ENDED = ("success", "failed")
+
+
+def copy_dags(folder: Path) -> Path:
+    """Copy the DAGs, with retries that come at once; nothing else is changed."""
+    shutil.copytree(REPOSITORY / "dags", folder)
+    for path in folder.glob("*.py"):
+        text, found = re.subn(r"timedelta\(seconds=30\)", "timedelta(seconds=2)", path.read_text())
+        assert found, f"{path.name}: expected a retry_delay of timedelta(seconds=30)"
+        path.write_text(text)
+    return folder
+
+
+@dataclass
+class House:
+    """Both servers and Airflow, up.
+
+    Attributes
+    ----------
+    artefact : Path
+        Of the extractor that the lakes use.
+    """
+
+    stack: Stack
+    airflow: Standalone
+    client: Client
+    artefact: Path
+    process: Any = None  # of `airflow standalone`
+    _clients: dict[str, Any] = field(default_factory=dict)
+
+    def aws(self, service: str) -> Any:
+        """Open a boto3 client of the servers."""
+        if service not in self._clients:
+            self._clients[service] = boto3.client(
+                service,
+                endpoint_url=self.stack.emr_url if service == "emr" else self.stack.url,
+                region_name=REGION,
+                aws_access_key_id="test",
+                aws_secret_access_key="test",
+            )
+        return self._clients[service]
+
+    def faults(self, *rules: Mapping[str, Any]) -> None:
+        """Set the rules by which the local EMR misbehaves; none: it behaves."""
+        url = f"{self.stack.emr_url}/_faults"
+        urlopen(Request(url, method="DELETE")).close()
+        if rules:
+            body = json.dumps(list(rules)).encode()
+            urlopen(Request(url, body, {"content-type": "application/json"}, method="POST")).close()
+
+    def wait(self, run_id: str, dag_id: str = DAILY, seconds: float = 300) -> "Run":
+        """Wait until a run has ended."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if self.client.run(dag_id, run_id)["state"] in ENDED:
+                return Run(self, dag_id, run_id)
+            time.sleep(0.5)
+        states = {task: one["state"] for task, one in self.client.tasks(dag_id, run_id).items()}
+        raise AssertionError(f"Run {run_id} of {dag_id} has not ended after {seconds} s: {states}")
+
+    def wait_for_task(self, run_id: str, task_id: str, state: str, dag_id: str = DAILY, seconds: float = 180) -> None:
+        """Wait until a task is in a state."""
+        until, seen = time.monotonic() + seconds, None
+        while time.monotonic() < until:
+            tasks = self.client.tasks(dag_id, run_id)
+            seen = tasks[task_id]["state"] if task_id in tasks else None
+            if seen == state:
+                return
+            assert seen != "failed" or state == "failed", Run(self, dag_id, run_id).log(task_id)
+            time.sleep(0.3)
+        raise AssertionError(f"Task {task_id} of {run_id} is {seen}, not {state}, after {seconds} s")
+
+    def lake(self) -> "LakeUnderTest":
+        """Make a lake in a bucket of its own, and make it the DAG's."""
+        lake = LakeUnderTest(self, f"orchard-{uuid.uuid4().hex[:10]}")
+        self.aws("s3").create_bucket(Bucket=lake.bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        self.aws("s3").upload_file(str(self.artefact), lake.bucket, f"lake/extractors/{self.artefact.name}")
+        lake.configure()
+        return lake
+
+
+@dataclass(frozen=True)
+class Run:
+    """A DAG run that has ended."""
+
+    house: House
+    dag_id: str
+    run_id: str
+
+    @property
+    def state(self) -> str:
+        return str(self.house.client.run(self.dag_id, self.run_id)["state"])
+
+    @property
+    def states(self) -> dict[str, str]:
+        """The state of each task."""
+        return {task: one["state"] for task, one in self.house.client.tasks(self.dag_id, self.run_id).items()}
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """What find_new_photos decided."""
+        return dict(self.xcom("find_new_photos"))
+
+    def xcom(self, task_id: str, key: str = "return_value") -> Any:
+        value = self.house.client.xcom(self.dag_id, self.run_id, task_id, key)
+        return json.loads(value) if isinstance(value, str) and value[:1] in "{[" else value
+
+    def log(self, task_id: str, attempt: int | None = None) -> str:
+        """Read the text of a task's log; default: of its last attempt."""
+        if attempt is None:
+            attempt = self.house.client.tasks(self.dag_id, self.run_id)[task_id]["try_number"]
+        lines = self.house.client.log(self.dag_id, self.run_id, task_id, attempt).splitlines()
+        events = []
+        for line in lines:
+            with contextlib.suppress(ValueError):
+                one = json.loads(line)
+                events.append(str(one.get("event", "")) + (f"\n{one['error_detail']}" if "error_detail" in one else ""))
+        return "\n".join(events)
+
+    def clear(self, **options: Any) -> None:
+        """Clear all of the run's tasks, as in the UI: it is done again."""
+        body = {"dry_run": False, "dag_run_id": self.run_id, "only_failed": False, "reset_dag_runs": True, **options}
+        self.house.client.call("POST", f"/dags/{self.dag_id}/clearTaskInstances", json=body)
+
+
+@dataclass(frozen=True)
+class LakeUnderTest:
+    """A lake, its photos, and the runs on it."""
+
+    house: House
+    bucket: str
+
+    def configure(self, **settings: Any) -> None:
+        """Set the variable `orchard` to this lake, with more settings."""
+        given = {
+            "lake": f"s3://{self.bucket}/lake",
+            "prefixes": [f"s3://{self.bucket}/photos/"],
+            "extractor": self.house.artefact.stem,
+            "region": REGION,
+            "poll_seconds": 0.5,
+            "log_seconds": 10,
+            "console": self.house.stack.emr_url,
+            **settings,
+        }
+        body = {"key": "orchard", "value": json.dumps(given)}
+        with contextlib.suppress(RuntimeError):  # there is none yet
+            self.house.client.call("DELETE", "/variables/orchard")
+        self.house.client.call("POST", "/variables", json=body)
+
+    def put(self, photos: Mapping[str, bytes]) -> None:
+        """Upload photos by their names under ``photos/``."""
+        s3 = self.house.aws("s3")
+        with ThreadPoolExecutor(8) as pool:
+            list(
+                pool.map(
+                    lambda one: s3.put_object(Bucket=self.bucket, Key=f"photos/{one[0]}", Body=one[1]), photos.items()
+                )
+            )
+
+    def delete(self, *names: str) -> None:
+        """Delete photos by their names under ``photos/``."""
+        for name in names:
+            self.house.aws("s3").delete_object(Bucket=self.bucket, Key=f"photos/{name}")
+
+    def trigger(self, run_id: str | None = None, dag_id: str = DAILY, **params: Any) -> str:
+        """Start a run."""
+        return self.house.client.trigger(dag_id, run_id, **params)
+
+    def run(self, run_id: str | None = None, seconds: float = 300, **params: Any) -> Run:
+        """Start a run of orchard_daily, and wait for its end."""
+        return self.house.wait(self.trigger(run_id, **params), seconds=seconds)
+
+    @contextmanager
+    def catalog(self) -> Iterator[Catalog]:
+        """Open the lake's tables."""
+        before = dict(os.environ)
+        os.environ.update(self.house.stack.environment())
+        try:
+            yield open_catalog(f"s3://{self.bucket}/lake")
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+    def table(self, name: str) -> pa.Table:
+        """Read a table."""
+        with self.catalog() as catalog:
+            return catalog.load_table(("orchard", name)).scan().to_arrow()
+
+    def uris(self, table: str) -> list[str]:
+        """List the names under ``photos/`` of a table's photos, sorted; a duplicate shows."""
+        prefix = f"s3://{self.bucket}/photos/"
+        return sorted(uri.removeprefix(prefix) for uri in self.table(table)["uri"].to_pylist())
+
+    def objects(self, prefix: str) -> list[str]:
+        """List the keys under a prefix of the lake."""
+        pages = self.house.aws("s3").get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        return [item["Key"] for page in pages for item in page.get("Contents", ())]
+
+    def read(self, key: str) -> bytes:
+        """Read an object."""
+        return bytes(self.house.aws("s3").get_object(Bucket=self.bucket, Key=key)["Body"].read())
+
+    def clusters(self) -> list[dict[str, Any]]:
+        """List the clusters that ever lived for this lake, oldest first, with all that DescribeCluster says."""
+        emr = self.house.aws("emr")
+        found = []
+        for page in emr.get_paginator("list_clusters").paginate():
+            for one in page["Clusters"]:
+                cluster = emr.describe_cluster(ClusterId=one["Id"])["Cluster"]
+                tags = {tag["Key"]: tag["Value"] for tag in cluster["Tags"]}
+                if tags.get("orchard:lake") == f"s3://{self.bucket}/lake":
+                    found.append(cluster)
+        return sorted(found, key=lambda one: one["Status"]["Timeline"]["CreationDateTime"])
+
+    def steps(self, cluster_id: str) -> list[tuple[str, str]]:
+        """List the first word of the name, and the state, of each step of a cluster, oldest first."""
+        steps = self.house.aws("emr").list_steps(ClusterId=cluster_id)["Steps"]
+        return [(one["Name"].split()[0], one["Status"]["State"]) for one in reversed(steps)]
+
+
+def sample(label: str, *numbers: int, size: int = 64) -> dict[str, bytes]:
+    """Render sample photos: {``label/number.jpg``: bytes}."""
+    photos = {}
+    for number in numbers:
+        buffer = io.BytesIO()
+        render(label, number, size).save(buffer, "JPEG", quality=90)
+        photos[f"{label}/{number}.jpg"] = buffer.getvalue()
+    return photos
+
+
+def labels(count: int) -> list[str]:
+    """Return names of sample fruit."""
+    return list(LABELS)[:count]
