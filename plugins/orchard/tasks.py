@@ -124,11 +124,11 @@ def check(plan: Plan) -> dict[str, int]:
     catalog = open_catalog(plan.lake, plan.database, aws.catalog_properties(plan.region))
     found = sums.sums(catalog, plan.database, plan.run_id, plan.extractor_id)
     _LOG.info("%s", found)
-    if found.lost or found.twice:
+    if not found.match:
         raise LostPhotosError(
             f"Run {plan.run_id} was to do {found.asked:,} photos: {found.embedded:,} are embedded, "
-            f"{found.rejected:,} rejected, {found.superseded:,} taken up by a later run; {found.lost:,} are lost and "
-            f"{found.twice:,} are there twice, such as {', '.join(found.examples)}. "
+            f"{found.rejected:,} rejected, {found.superseded:,} taken up by a later run; {found.lost:,} are lost, "
+            f"{found.twice:,} there twice, {found.kept:,} still there though deleted: {', '.join(found.examples)}. "
             "Clear the run's tasks to do it again, and tell Orchard's developers."
         )
     share = found.rejected / found.asked if found.asked else 0.0
