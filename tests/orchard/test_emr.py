@@ -17,7 +17,7 @@ RUN = PLAN.dag_run_id
 
 @pytest.fixture
 def stub() -> Iterator[Stubber]:
-    """Make a client of EMR that gives the answers that it was told, in their order; both are checked by EMR's own model."""
+    """Make a client of EMR that gives the answers that it was told, in their order; EMR's own model checks both."""
     client = boto3.client("emr", region_name="eu-west-1", aws_access_key_id="test", aws_secret_access_key="test")
     with Stubber(client) as stub:
         yield stub
