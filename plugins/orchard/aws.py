@@ -24,6 +24,34 @@ def client(service: str, region: str) -> Any:
     return hook(service, region).conn
 
 
+def never_twice(boto_client: Any, *operations: str) -> Any:
+    """Let botocore send calls again only when the first was not done for certain; return the client.
+
+    Without this, it sends RunJobFlow a second time when the connection breaks before the answer: two clusters. Then the
+    call fails here instead, and the task's retry looks for what it left. A call that was refused (throttled), or never
+    sent, is sent again.
+
+    Parameters
+    ----------
+    operations : str
+        Those that do something each time that they are sent, and take no token.
+    """
+    events = boto_client.meta.events
+    service = boto_client.meta.service_model.service_id.hyphenize()
+    for operation in operations:
+        events.register_first(f"needs-retry.{service}.{operation}", _stop_when_in_doubt, f"never-twice-{operation}")
+    return boto_client
+
+
+def _stop_when_in_doubt(response: Any, caught_exception: Exception | None, **_: Any) -> bool | None:
+    """Answer False, which ends botocore's retries, or None, which leaves them to the next handler."""
+    from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError
+
+    if caught_exception is not None:
+        return None if isinstance(caught_exception, (ConnectTimeoutError, EndpointConnectionError)) else False
+    return False if response[0].status_code >= 500 else None
+
+
 def catalog_properties(region: str) -> dict[str, str]:
     """Tell pyiceberg what the connection says; nothing where there is none, so that roles refresh by themselves."""
     glue = hook("glue", region)

@@ -17,7 +17,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from orchard import emr
-from orchard.aws import CONNECTION, RETRIES, client, read_object
+from orchard.aws import CONNECTION, RETRIES, client, never_twice, read_object
 from orchard.cluster import STEPS, job_flow
 from orchard.links import ClusterLink, LogsLink, ReportLink, SparkUiLink, airflow_url, show_cluster
 from orchard.plan import Plan
@@ -54,6 +54,7 @@ class CreateClusterOperator(EmrCreateJobFlowOperator):
             self._job_flow_id = found["Id"]
             self.log.info("Cluster %s is this run's already, and %s.", found["Id"], found["Status"]["State"])
         else:
+            never_twice(self.hook.conn, "RunJobFlow")
             self._job_flow_id = self.hook.create_job_flow(job_flow(settings, plan))["JobFlowId"]
             self.log.info("Rented cluster %s.\n%s", self._job_flow_id, plan.describe())
         cluster_id = str(self._job_flow_id)
@@ -99,6 +100,7 @@ class RunStepOperator(EmrAddStepsOperator):
             self._step_id = found["Id"]
             self.log.info("Step %s is there already, and %s.", self._step_id, found["Status"]["State"])
         else:
+            never_twice(self.hook.conn, "AddJobFlowSteps")
             (self._step_id,) = self.hook.add_job_flow_steps(job_flow_id=self.cluster_id, steps=[wanted])
             self.log.info("Added step %s: %s", self._step_id, " ".join(wanted["HadoopJarStep"]["Args"]))
         from orchard.triggers import StepTrigger  # needs aiobotocore, which parsing the DAG does not
