@@ -19,7 +19,6 @@ from local.emr.configuration import spark_home
 from local.emr.connection import Connection
 from local.emr.house import House
 from local.emr.settings import REPOSITORY, Settings
-from local.emr.store import DataInUseError
 
 
 class _Uvicorn(uvicorn.Server):
@@ -71,13 +70,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"{args.host}:{args.port} cannot be listened on: {error.strerror}. Try another --port.", file=sys.stderr)
         return 2
-    with listening:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(listening)
         try:
             settings = Settings(**{name: value for name, value in vars(args).items() if name != "port"})
             spark_home()
             house = House.build(settings)
+            stack.callback(house.store.close)
             server = Server(house)
-        except (ValueError, DataInUseError, RuntimeError) as error:
+        except (ValueError, RuntimeError) as error:
             print(error, file=sys.stderr)
             return 2
         host, port = listening.getsockname()[:2]

@@ -90,8 +90,8 @@ class Life:
                 await self._until_woken()
 
     def _to(self, state: str, message: str) -> None:
-        """Go to another state."""
-        if self.cluster.state != state:
+        """Go to another state, unless the cluster ends."""
+        if self.cluster.live and self.cluster.state != state:
             self.cluster.state, self.cluster.code, self.cluster.message = state, None, message
             self.cluster.waiting_since = time.time() if state == "WAITING" else None
             self.house.store.save(self.cluster)

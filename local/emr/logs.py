@@ -7,7 +7,8 @@ from pathlib import Path
 from local.emr.s3 import S3, S3Error
 
 NAMES = ("controller", "stdout", "stderr", "syslog")
-_ERROR = re.compile(r"([\w.]+\.)?\w*(Error|Exception|Exit|Interrupt)(:|$)")  # where a traceback ends
+# Where a traceback ends: Python's, or Java's within it.
+_ERROR = re.compile(r"(: |Caused by: )?([\w.$]+\.)?\w*(Error|Exception|Exit|Interrupt)(:|$)")
 _NO_LOG_LINE = re.compile(r"(?!\s|\d{2,4}[-/]\d|\tat |WARNING)")
 
 
@@ -37,7 +38,7 @@ class Logs:
         lines = [line for name in ("stdout", "stderr") for line in self._tail(name)]
         for likely in (_ERROR, _NO_LOG_LINE, re.compile("")):
             if found := [line for line in lines if likely.match(line)]:
-                return found[-1][:1000]
+                return found[-1].removeprefix(": ").removeprefix("Caused by: ")[:1000]
         return ""
 
     def _tail(self, name: str) -> list[str]:

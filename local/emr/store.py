@@ -25,9 +25,14 @@ class Store:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            self.close()
             raise DataInUseError(
                 f"Another local EMR runs on {self.data}: stop it first, or give this one a --data of its own."
             ) from None
+
+    def close(self) -> None:
+        """Let another server have the folder."""
+        self._lock.close()
 
     def folder(self, cluster: Cluster) -> Path:
         return self.clusters / cluster.id
