@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 UV := .venv/bin/uv
 UV_VERSION := 0.13.8
 
-.PHONY: help setup lint test bench lock clean
+.PHONY: help setup demo lint test bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ $(UV):
 .jars/classes.jsa: .jars/installed local/class_archive.py
 	.venv/bin/python -m local.class_archive
 	@touch $@
+
+demo: setup ## the whole pipeline on this machine; PHOTOS=dir WEIGHTS=file PORT=number DATA=dir DETACH=1
+	@.venv/bin/python -m local.demo $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(WEIGHTS),--weights "$(WEIGHTS)") \
+		$(if $(PORT),--port "$(PORT)") $(if $(DATA),--data "$(DATA)") $(if $(filter-out 0,$(DETACH)),--detach)
 
 lint: setup ## ruff and mypy
 	.venv/bin/ruff check .

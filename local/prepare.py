@@ -6,23 +6,25 @@ For the demo and docker-compose; on AWS the deployment does this.
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
+from botocore.config import Config
 
+from local.export import RANDOM as RANDOM
+from local.export import Export, Exported
 from local.sample_photos import LABELS, write_sample_photos
 from local.stack import REGION
+from orchard.listing import SUFFIXES
 
 BUCKET = "orchard"
-_ROOT = Path(__file__).parent.parent
-RANDOM = "random:0"
+_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -57,12 +59,17 @@ class Prepared:
 
     def describe(self) -> str:
         """Say which weights the extractor has, as that decides what its features are good for."""
-        if self.weights == RANDOM:
-            return (
-                "The extractor has RANDOM weights: ImageNet's could not be downloaded here, and no file was given "
-                "(WEIGHTS=file). All works, but what it recognises is poorer than it would be."
-            )
-        return f"The extractor has the weights of {self.weights}."
+        return describe_weights(self.weights)
+
+
+def describe_weights(weights: str) -> str:
+    """Say what an extractor of such weights is good for."""
+    if weights == RANDOM:
+        return (
+            "The extractor has RANDOM weights: ImageNet's cannot be downloaded here, and no file was given "
+            "(WEIGHTS=file). All works, but it recognises less than it would."
+        )
+    return f"The extractor has the weights of {'ImageNet' if weights == 'imagenet' else weights}."
 
 
 def prepare(folder: Path, photos: Path | None = None, weights: str | None = None, bucket: str = BUCKET) -> Prepared:
@@ -77,30 +84,79 @@ def prepare(folder: Path, photos: Path | None = None, weights: str | None = None
     weights : str, optional
         As for ``export_extractor``; default: ImageNet's where they can be had, else random ones.
     """
-    if photos is None:
-        photos = folder / "photos"
-        if not photos.exists():
-            write_sample_photos(photos, LABELS[:6], 40, 100, 0)
-    elif not photos.is_dir():
-        raise NotADirectoryError(f"{photos}: expected a folder of photos, one folder a label.")
-    s3 = boto3.client("s3")
+    # The export takes seconds of one core; the upload waits for the disk.
+    with Export(folder / "extractors", weights) as export:
+        photos = photos or sample_photos(folder)
+        files = find_photos(photos)
+        s3 = client()
+        make_bucket(s3, bucket)
+        upload(s3, [(path, key_of(path, photos)) for path in files], bucket)
+        exported = export.result()
+    return shelve(s3, exported, len(files), bucket)
+
+
+def client() -> Any:
+    """Open a client of S3 for `upload`."""
+    return boto3.client("s3", config=Config(max_pool_connections=_AT_ONCE))
+
+
+def sample_photos(folder: Path, per_label: int = 40) -> Path:
+    """Render sample photos into a folder below `folder`, once; return it."""
+    photos = folder / f"photos-{per_label}"
+    if not photos.exists():
+        # Whole or not at all, should this be interrupted.
+        rendered = Path(tempfile.mkdtemp(dir=_made(folder), prefix="rendering-"))
+        write_sample_photos(rendered, LABELS[:6], per_label, 100, 0)
+        rendered.rename(photos)
+    return photos
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def find_photos(folder: Path) -> list[Path]:
+    """Find the files of a folder that are named like photos.
+
+    Raises
+    ------
+    NotADirectoryError, FileNotFoundError
+        There is no such folder, or no photo in it.
+    """
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder}: expected a folder of photos, one folder a label; there is no such folder.")
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not found:
+        raise FileNotFoundError(
+            f"{folder}: expected photos ({', '.join(SUFFIXES)}), one folder a label, such as {folder}/Banana/1.jpg; "
+            "found none."
+        )
+    return found
+
+
+def make_bucket(s3: Any, bucket: str = BUCKET) -> None:
+    """Make the bucket where it is missing."""
     if bucket not in {one["Name"] for one in s3.list_buckets()["Buckets"]}:
         s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
-    # The export takes seconds of one core; the upload waits for the disk.
-    with ThreadPoolExecutor(1) as beside:
-        exported = beside.submit(export, folder / "extractors", weights)
-        uploaded = upload(s3, photos, bucket)
-        artefact, weights = exported.result()
-    s3.upload_file(str(artefact), bucket, f"lake/extractors/{artefact.name}")
-    return Prepared(bucket, uploaded, artefact.stem, weights)
 
 
-def upload(s3: Any, photos: Path, bucket: str = BUCKET) -> int:
-    """Upload a folder of photos under ``photos/``; return how many."""
-    files = [path for path in sorted(photos.rglob("*")) if path.is_file() and not path.name.startswith(".")]
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda path: s3.upload_file(str(path), bucket, key_of(path, photos)), files))
-    return len(files)
+def upload(
+    s3: Any, photos: Sequence[tuple[Path, str]], bucket: str = BUCKET, tell: Callable[[int], None] | None = None
+) -> None:
+    """Upload files under keys; `tell` hears how many there are so far."""
+
+    def put(photo: tuple[Path, str]) -> None:
+        s3.put_object(Bucket=bucket, Key=photo[1], Body=photo[0].read_bytes())
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        try:
+            for number, _ in enumerate(pool.map(put, photos), start=1):
+                if tell is not None:
+                    tell(number)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def key_of(path: Path, photos: Path) -> str:
@@ -108,32 +164,10 @@ def key_of(path: Path, photos: Path) -> str:
     return f"photos/{path.relative_to(photos).as_posix()}"
 
 
-def export(folder: Path, weights: str | None) -> tuple[Path, str]:
-    """Export the default extractor, once; return its artefact and its weights.
-
-    Raises
-    ------
-    RuntimeError
-        With what the export said.
-    """
-    told = folder / "weights.json"
-    if told.exists():
-        kept = json.loads(told.read_text())
-        if kept["asked"] == weights and (folder / kept["artefact"]).exists():
-            return folder / kept["artefact"], kept["weights"]
-    folder.mkdir(parents=True, exist_ok=True)
-    tries = [weights] if weights else ["imagenet", RANDOM]
-    for number, one in enumerate(tries):
-        # A process of its own: tensorflow would stay in this one's memory.
-        command = [sys.executable, "-m", "spark_jobs.export_extractor", "--weights", one, "--out", str(folder)]
-        done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            artefact = folder / f"{done.stdout.split()[-1]}.zip"
-            told.write_text(json.dumps({"asked": weights, "weights": one, "artefact": artefact.name}))
-            return artefact, one
-        if number + 1 == len(tries):
-            raise RuntimeError(f"The extractor could not be exported:\n{done.stderr[-2000:]}")
-    raise AssertionError("unreachable: there is always one try")
+def shelve(s3: Any, exported: Exported, photos: int, bucket: str = BUCKET) -> Prepared:
+    """Put the artefact on the lake's shelf."""
+    s3.upload_file(str(exported.artefact), bucket, f"lake/extractors/{exported.artefact.name}")
+    return Prepared(bucket, photos, exported.artefact.stem, exported.weights)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -63,6 +63,16 @@ class Stack:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
+    @property
+    def answers(self) -> bool:
+        """Whether both servers listen; one that is busy does."""
+        try:
+            for port in (self.port, self.emr_port):
+                socket.create_connection((_reachable(self.host), port), timeout=30).close()
+        except OSError:
+            return False
+        return True
+
     @contextmanager
     def running(self, *emr_options: str) -> Iterator["Stack"]:
         """Start both servers; stop them cleanly, in the end or when one of them did not start.

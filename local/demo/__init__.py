@@ -1,0 +1,1 @@
+"""The demo: the whole pipeline, for real, on one machine; ``make demo``."""

@@ -1,0 +1,100 @@
+"""Machine: all that the demo runs on: the AWS of this machine and Airflow, started together."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.guarded import Guarded
+from local.stack import Stack, free_port, why_not
+from local.standalone import Client, Standalone
+
+AIRFLOW, AWS, EMR = 8080, 4566, 5555
+_HOST = "127.0.0.1"
+
+
+class PortError(RuntimeError):
+    """A port that was asked for is in use."""
+
+
+class DiedError(RuntimeError):
+    """A server ended by itself."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The ports of the demo, and those that it would have liked."""
+
+    airflow: int
+    aws: int
+    emr: int
+    missed: tuple[int, ...]
+
+
+def choose(airflow: int | None) -> Ports:
+    """Take the usual ports, or free ones where they are in use.
+
+    Parameters
+    ----------
+    airflow : int, optional
+        That one and no other.
+
+    Raises
+    ------
+    PortError
+    """
+    if airflow is not None and (why := why_not(_HOST, airflow)):
+        raise PortError(f"Port {airflow} cannot be taken ({why}): name another, or none to have a free one chosen.")
+    missed = []
+
+    def take(liked: int) -> int:
+        if why_not(_HOST, liked) is None:
+            return liked
+        missed.append(liked)
+        return free_port()
+
+    return Ports(airflow or take(AIRFLOW), take(AWS), take(EMR), tuple(missed))
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The running servers."""
+
+    stack: Stack
+    airflow: Standalone
+    process: Guarded
+
+    def client(self) -> Client:
+        """Wait for Airflow, and log in."""
+        client = self.airflow.wait(self.process)
+        client.wait_for_dag("orchard_daily")
+        return client
+
+    def check(self) -> None:
+        """Raise when Airflow or AWS has ended by itself.
+
+        Raises
+        ------
+        DiedError
+        """
+        if self.process.poll() is not None:
+            log = self.airflow.log_file
+            raise DiedError(f"Airflow has ended. The end of {log}:\n{log.read_text(errors='replace')[-3000:]}")
+        if not self.stack.answers:
+            raise DiedError(f"The AWS of this machine has ended; see {self.stack.data}/*.log")
+
+
+@contextmanager
+def running(folder: Path, ports: Ports) -> Iterator[Machine]:
+    """Start everything; Airflow goes on starting when this returns. Stop it all in the end."""
+    stack = Stack(folder / "aws", _HOST, ports.aws, ports.emr)
+    airflow = Standalone(folder / "airflow", ports.airflow, stack.environment())
+    process = airflow.start()
+    try:
+        with stack.running():
+            try:
+                yield Machine(stack, airflow, process)
+            finally:
+                airflow.stop(process, 0)  # its tasks talk to AWS until they are gone
+    finally:
+        airflow.stop(process, 0)

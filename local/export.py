@@ -1,0 +1,134 @@
+"""Export: the default extractor's artefact, made once by a process beside us, from the weights that can be had here."""
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+from local.guarded import Guarded
+
+RANDOM = "random:0"
+_ROOT = Path(__file__).parent.parent
+_IMAGENET = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
+_ADDRESS = f"https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/{_IMAGENET}"
+_PROBE_SECONDS = 5
+
+
+class ExportError(RuntimeError):
+    """The extractor could not be exported."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An artefact, and its weights: ``imagenet``, a file or `RANDOM`."""
+
+    artefact: Path
+    weights: str
+
+
+class Export:
+    """An export that goes on beside us; used as a context, it is stopped at the context's end.
+
+    Parameters
+    ----------
+    folder : Path
+        Where artefacts are kept; one that was made by the same code from the same weights is not made again.
+    weights : str, optional
+        As for ``export_extractor``; default: ImageNet's where they can be had, else random ones.
+    """
+
+    def __init__(self, folder: Path, weights: str | None = None) -> None:
+        self.folder = folder
+        self.tries = [weights] if weights else [*(["imagenet"] if _imagenet_can_be_had() else []), RANDOM]
+        self._process: Guarded | None = None
+
+    def __enter__(self) -> "Export":
+        if self._kept() is None:
+            self._start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process:
+            self._process.kill()
+
+    @property
+    def weights(self) -> str:
+        """The weights that are tried now."""
+        return self.tries[0]
+
+    def result(self) -> Exported:
+        """Wait for the artefact.
+
+        Raises
+        ------
+        ExportError
+            With what the export said.
+        """
+        while (kept := self._kept()) is None:
+            if self._process is None:
+                self._start()
+            assert self._process is not None
+            if self._process.wait() == 0:
+                name = f"{self._output.read_text().split()[-1]}.zip"
+                self._note.write_text(json.dumps({"made_of": self._made_of(), "artefact": name}))
+            elif len(self.tries) == 1:
+                raise ExportError(f"The extractor could not be exported:\n{self._log.read_text()[-2000:]}")
+            else:
+                del self.tries[0]
+            self._process.kill()
+            self._process = None
+        return kept
+
+    def _start(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for file in (self._output, self._log):
+            file.unlink(missing_ok=True)
+        # A process of its own: tensorflow would stay in this one's memory.
+        command = [sys.executable, "-m", "spark_jobs.export_extractor", "--out", str(self.folder)]
+        command += ["--weights", self.weights]
+        self._process = Guarded.start(command, _ROOT, os.environ, self._log, self._output)
+
+    @property
+    def _output(self) -> Path:
+        return self.folder / "export.out"
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "export.log"
+
+    @property
+    def _note(self) -> Path:
+        return self.folder / "exported.json"
+
+    def _kept(self) -> Exported | None:
+        if not self._note.exists():
+            return None
+        note = json.loads(self._note.read_text())
+        artefact = self.folder / note["artefact"]
+        return Exported(artefact, self.weights) if note["made_of"] == self._made_of() and artefact.exists() else None
+
+    def _made_of(self) -> Mapping[str, str]:
+        """Name what an artefact depends on."""
+        code = hashlib.sha256()
+        for file in [*sorted((_ROOT / "spark_jobs").glob("*.py")), _ROOT / "requirements.txt"]:
+            code.update(file.read_bytes() if file.exists() else b"")
+        file = Path(self.weights)
+        bytes_ = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+        return {"weights": self.weights, "bytes": bytes_, "code": code.hexdigest()}
+
+
+def _imagenet_can_be_had() -> bool:
+    """Ask for the file alone: an export that finds out by itself takes a quarter of a minute for it."""
+    kept = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"), "models", _IMAGENET)
+    if kept.exists():
+        return True
+    try:
+        with urlopen(Request(_ADDRESS, method="HEAD"), timeout=_PROBE_SECONDS):
+            return True
+    except (URLError, OSError):
+        return False
