@@ -33,7 +33,7 @@ the cluster back, checks that no photo is lost, and writes a report.
 """
 
 
-@task
+@task(show_return_value_in_logs=False)
 def find_new_photos(params: dict[str, Any], dag_run: Any) -> dict[str, Any]:
     """Compare the bucket with the lake, fix the run's batch, plan its cluster."""
     from orchard.tasks import make_plan

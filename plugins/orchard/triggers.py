@@ -36,7 +36,7 @@ class StepTrigger(BaseTrigger):
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        unanswered = 0
+        unanswered, shown = 0, None
         async with await hook("emr", self.region).get_async_conn() as emr:
             while True:
                 try:
@@ -48,19 +48,22 @@ class StepTrigger(BaseTrigger):
                     self.log.warning("EMR did not answer (%s): looking again in %g s.", error, self.poll_seconds)
                 else:
                     unanswered = 0
-                    if event:
+                    if (event["state"], event["cluster"]) != shown:
+                        shown = (event["state"], event["cluster"])
+                        self.log.info("Step %s is %s, its cluster %s.", self.step_id, *shown)
+                    if event["ended"]:
                         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
                         return
                 await asyncio.sleep(self.poll_seconds)
 
-    async def _look(self, emr: Any) -> dict[str, Any] | None:
+    async def _look(self, emr: Any) -> dict[str, Any]:
         # The cluster first: if it goes between the two looks, the step's state is its last.
         cluster = (await emr.describe_cluster(ClusterId=self.cluster_id))["Cluster"]
         step = (await emr.describe_step(ClusterId=self.cluster_id, StepId=self.step_id))["Step"]
         state = step["Status"]["State"]
-        if state in DONE or state in FAILED[1:]:
-            return {"state": state, "gone": None if state in DONE else gone(cluster)}
-        return {"state": state, "gone": why} if (why := gone(cluster)) else None
+        why = None if state in DONE else gone(cluster)
+        ended = why is not None or state in DONE or state in FAILED[1:]
+        return {"state": state, "cluster": cluster["Status"]["State"], "gone": why, "ended": ended}
 
     async def on_kill(self) -> None:
         """Cancel the step when a person marks its task as failed or clears it."""
