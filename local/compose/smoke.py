@@ -26,7 +26,7 @@ from local.stack import REGION, free_port
 from local.standalone import USER, AirflowError, Client
 
 DAG = "orchard_daily"
-_ROOT = Path(__file__).parent.parent
+_ROOT = Path(__file__).parents[2]
 _IMAGES = ("apache/airflow:3.3.2", "postgres:16")  # what the Dockerfile and the compose file pull
 _START_SECONDS = 300
 _RUN_SECONDS = 420
@@ -226,7 +226,7 @@ class Clock:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the smoke test where an engine can be had; return 0 if it passed, or if there is none."""
-    parser = argparse.ArgumentParser(prog="python -m local.compose_smoke", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m local.compose.smoke", description=__doc__)
     parser.parse_args(argv)
     try:
         command = find_compose()

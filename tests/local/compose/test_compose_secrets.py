@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from local.compose_secrets import main
+from local.compose.secrets import main
 
 
 def contents(folder: Path) -> dict[str, str]:

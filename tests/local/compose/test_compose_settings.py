@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from local import compose_settings
+from local.compose import settings as compose_settings
 from local.prepare import RANDOM, Prepared
 
 ID = "mobilenet_v2-f32-0123456789ab"
