@@ -18,7 +18,6 @@ def form() -> dict[str, Param]:
             items={"type": "string", "pattern": r"^\s*(s3://.*)?$"},  # a line may be empty, the last one often is
             title="Prefixes",
             description=f"Where to look for photos, one s3://bucket/prefix a line. {_EMPTY}",
-            section="Photos",
         ),
         "limit": Param(
             None,
@@ -26,21 +25,18 @@ def form() -> dict[str, Param]:
             minimum=1,
             title="Photo limit",
             description="Take at most so many new and changed photos; the next run goes on. For large back-fills.",
-            section="Photos",
         ),
         "mass_deletion_meant": Param(
             False,
             type="boolean",
             title="Mass deletion is meant",
             description="Go on although more than a fifth of the lake's photos under a prefix is gone.",
-            section="Photos",
         ),
         "extractor": Param(
             None,
             type=["null", "string"],
             title="Extractor",
             description=f"extractor_id of an artefact under extractors/ in the lake. {_EMPTY}",
-            section="Features",
         ),
         "components": Param(
             None,
@@ -48,7 +44,6 @@ def form() -> dict[str, Param]:
             minimum=1,
             title="Components",
             description=f"Principal components to keep; or give the variance. {_EMPTY}",
-            section="Features",
         ),
         "variance": Param(
             None,
@@ -57,14 +52,12 @@ def form() -> dict[str, Param]:
             maximum=1,
             title="Variance",
             description=f"Keep as many components as hold this share of the variance, such as 0.95. {_EMPTY}",
-            section="Features",
         ),
         "standardize": Param(
             None,
             type=["null", "boolean"],
             title="Standardize",
             description=f"PCA of standardised features. {_EMPTY}",
-            section="Features",
         ),
         "refit": Param(
             "auto",
@@ -72,7 +65,6 @@ def form() -> dict[str, Param]:
             enum=["auto", "always", "never"],
             title="Refit",
             description="Fit a new basis: when the one in use captures too little (auto), always, or never.",
-            section="Features",
         ),
         "core_nodes": Param(
             None,
@@ -81,21 +73,18 @@ def form() -> dict[str, Param]:
             maximum=100,
             title="Core nodes",
             description="Empty: as many as the number of photos asks for.",
-            section="Cluster",
         ),
         "keep_cluster": Param(
             False,
             type="boolean",
             title="Keep the cluster when a step failed",
             description="To look at it; it ends itself after its idle time-out.",
-            section="Cluster",
         ),
         "plan_only": Param(
             False,
             type="boolean",
             title="Plan only",
             description="End after discovery: photos, cluster, minutes, dollars. Nothing is rented or written.",
-            section="Cluster",
         ),
     }
 
