@@ -43,9 +43,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--s3-endpoint", default=endpoint, help="URL of the S3 with artefacts and logs (%(default)s)")
     made.add_argument("--region", default=os.environ.get("AWS_REGION", default.region), help="(%(default)s)")
     made.add_argument("--slots", type=int, default=default.slots, help="N of Spark's local[N] (%(default)s)")
-    made.add_argument(
-        "--jars-dir", dest="jars", type=Path, default=jars if jars.is_dir() else None, help="jars for all Spark steps"
-    )
+    made.add_argument("--jars-dir", dest="jars", type=Path, help="jars for all Spark steps (the repository's .jars)")
     made.set_defaults(jars=jars if jars.is_dir() else None)
     for name, text in (
         ("start-delay", "seconds of STARTING"),

@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from local.emr import calls, instance_calls, protocol, setting_calls
 from local.emr.emr import Emr, unanswered
@@ -20,6 +22,21 @@ from local.emr.house import House
 from local.emr.pages import Pages
 
 CALLS = calls.CALLS | instance_calls.CALLS | setting_calls.CALLS
+
+
+class NoBrowsers:
+    """Refuses what a web page sends: this server runs commands, and nobody logs in to it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        from_page = any(name == b"origin" for name, _ in scope.get("headers", ()))
+        if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD") and from_page:
+            refusal = JSONResponse({"message": "The local EMR takes no requests from web pages."}, 403)
+            await refusal(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
 
 
 class Server:
@@ -39,7 +56,7 @@ class Server:
             Route("/_faults", self.clear_faults, methods=["DELETE"]),
             *self.pages.routes(),
         ]
-        return Starlette(routes=routes, lifespan=self._lifespan)
+        return Starlette(routes=routes, lifespan=self._lifespan, middleware=[Middleware(NoBrowsers)])
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:

@@ -1,5 +1,6 @@
 """What a step, or a bootstrap action, really runs on this machine."""
 
+import os
 import re
 import shlex
 import shutil
@@ -14,6 +15,7 @@ from local.emr.state import Cluster, Step
 from local.emr.store import Store
 
 SCRIPT_RUNNER = re.compile(r"(s3[na]?://([a-z0-9-]+\.)?elasticmapreduce/libs/script-runner/)?script-runner\.jar")
+TEMPORARY = "tmp"  # beside the folder where a step runs
 COMMAND_RUNNER = re.compile(r"(/var/lib/aws/emr/step-runner/hadoop-jars/)?command-runner\.jar")
 
 
@@ -87,8 +89,8 @@ class Commands:
             raise FileNotFoundError(f"{script} is no file on this machine, and no address in S3.")
         # As EMR does, a script without a first line that says otherwise is the shell's.
         with path.open("rb") as file:
-            runs_itself = file.read(2) == b"#!"
-        start = [str(path)] if runs_itself else ["bash", str(path)]
+            runs_itself = file.read(4).startswith((b"#!", b"\x7fELF"))
+        start = [str(path)] if runs_itself and os.access(path, os.X_OK) else ["bash", str(path)]
         return Command([*start, *arguments], self._environment(cluster, {}))
 
     def _submit(self, cluster: Cluster, arguments: Sequence[str], folder: Path) -> Command:
@@ -101,6 +103,7 @@ class Commands:
             defaults = dict(_properties(path))
         base = configuration.base_settings(self.settings, self.store)
         settings = configuration.spark_settings(base, defaults, found.settings)
+        settings |= _temporary(folder.parent / TEMPORARY, settings["spark.driver.extraJavaOptions"])
         path = configuration.write_properties(settings, folder.parent / "spark.properties")
         program = str(configuration.spark_home() / "bin" / "spark-submit")
         rest = submission.bring_here(found, folder, self.s3.fetch)
@@ -118,6 +121,15 @@ class Commands:
         configuration.write_properties(settings, folder / "conf" / "spark-defaults.conf")
         environment = configuration.environment(cluster, self.settings, folder, defaults)
         return environment | {"SPARK_CONF_DIR": str(folder / "conf")}
+
+
+def _temporary(folder: Path, java: str) -> dict[str, str]:
+    """Let Spark put what it may leave when it is killed where the step's end removes it."""
+    folder.mkdir(exist_ok=True)
+    return {
+        "spark.local.dir": str(folder),
+        "spark.driver.extraJavaOptions": f"-Djava.io.tmpdir='{folder}' {java}",
+    }
 
 
 def _properties(path: Path) -> Mapping[str, str]:

@@ -1,11 +1,12 @@
 """Runs a cluster's steps."""
 
 import asyncio
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from local.emr.command import CommandError
+from local.emr.command import TEMPORARY, CommandError
 from local.emr.house import House
 from local.emr.logs import Logs
 from local.emr.process import Process
@@ -83,6 +84,7 @@ class Runner:
         for step in self.cluster.steps:
             if step.state == "RUNNING":
                 Logs(self._folder(step)).note(RESTARTED)
+                shutil.rmtree(self._folder(step) / TEMPORARY, ignore_errors=True)
                 self._fail(step, "Restarted.", RESTARTED)
                 self._late[step.id] = asyncio.create_task(self._upload(step))
                 self._failed(step)
@@ -110,6 +112,7 @@ class Runner:
         finally:
             self._processes.pop(step.id, None)
             self._tasks.pop(step.id, None)
+            shutil.rmtree(logs.folder / TEMPORARY, ignore_errors=True)
 
     async def _execute(self, step: Step, logs: Logs) -> None:
         fault = self.house.faults.take("step", step.name)

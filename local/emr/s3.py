@@ -34,6 +34,7 @@ class S3:
         config = Config(
             s3={"addressing_style": "path"} if self.endpoint else {},
             connect_timeout=5,
+            read_timeout=20,
             retries={"total_max_attempts": 3, "mode": "standard"},
         )
         return boto3.session.Session().client("s3", endpoint_url=self.endpoint, region_name=self._region, config=config)

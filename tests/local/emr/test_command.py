@@ -47,7 +47,7 @@ def test_spark(local_emr: LocalEmr, bucket: str) -> None:
             *("--files", f"s3://{bucket}/labels.txt", f"s3://{bucket}/job.py", name, "s3://bucket/photos"),
         )
 
-    script = step("script", "bash", "-c", "spark-submit --version 2>&1; cat $SPARK_CONF_DIR/spark-defaults.conf")
+    script = step("script", "bash", "-c", "command -v spark-submit; cat $SPARK_CONF_DIR/spark-defaults.conf")
     configurations = [
         {"Classification": "spark-defaults", "Properties": {"spark.test": "1", "spark.driver.memory": "1g"}},
         {
@@ -62,7 +62,7 @@ def test_spark(local_emr: LocalEmr, bucket: str) -> None:
         Configurations=configurations,
     )
     local_emr.until_steps(cluster, ["COMPLETED", "FAILED", "COMPLETED"], 150)
-    good, bad, version = local_emr.steps(cluster)
+    good, bad, script_step = local_emr.steps(cluster)
     lines = local_emr.log(f"s3://{bucket}/logs/{cluster}/steps/{good['Id']}/stdout.gz").splitlines()
     assert "names ['plum', 'plum']" in lines
     assert "arguments ['good', 's3://bucket/photos']" in lines
@@ -76,9 +76,12 @@ def test_spark(local_emr: LocalEmr, bucket: str) -> None:
     assert "ERROR" not in local_emr.step_log(cluster, good["Id"], "stderr")
     assert bad["Status"]["FailureDetails"]["Message"] == "Exit status 1: ValueError: no bananas"
     assert bad["Config"]["Args"][-1] == "s3://bucket/photos"
-    output = local_emr.step_log(cluster, version["Id"])
-    assert "version 3.5" in output
+    output = local_emr.step_log(cluster, script_step["Id"])
+    assert "/pyspark/bin/spark-submit" in output
     assert "spark.test=1" in output
+    folder = local_emr.data / "clusters" / cluster / "steps" / good["Id"]
+    assert "java.io.tmpdir" in (folder / "spark.properties").read_text()
+    assert not (folder / "tmp").exists()
     history = local_emr.get(f"/clusters/{cluster}/spark-ui")
     assert "History Server" in history
     with pytest.raises(HTTPError, match="404"):

@@ -6,7 +6,6 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from local.emr.faults import Fault, Faults
-from tests.conftest import Aws
 from tests.local.emr.servers import LocalEmr, shell
 
 
@@ -128,14 +127,9 @@ def test_chance_is_the_same_each_time() -> None:
     assert 60 < sum(happened(1)) < 120
 
 
-def test_throttling_from_the_command_line(aws_server: Aws, tmp_path_factory: pytest.TempPathFactory) -> None:
-    server = LocalEmr(aws_server, tmp_path_factory.mktemp("throttled") / "data", "--throttle", "0.5", "--seed", "3")
-    refused = 0
-    for _ in range(40):
-        try:
-            server.emr.list_clusters()
-        except ClientError as error:
-            assert error.response["Error"]["Code"] == "ThrottlingException"
-            refused += 1
-    assert 8 < refused < 32
-    assert server.stop() == 0
+def test_throttling() -> None:
+    faults = Faults(3, throttle=0.5)
+    taken = [faults.take("call", "ListClusters") for _ in range(100)]
+    assert {fault.do for fault in taken if fault} == {"throttle"}
+    assert 30 < sum(fault is not None for fault in taken) < 70
+    assert faults.take("step", "one") is None

@@ -8,7 +8,7 @@ import pytest
 
 from local.emr.__main__ import main
 from tests.conftest import Aws
-from tests.local.emr.servers import LocalEmr
+from tests.local.emr.servers import LocalEmr, shell
 
 
 def test_the_line_when_it_is_ready(local_emr: LocalEmr) -> None:
@@ -56,8 +56,6 @@ def test_a_cluster_that_cannot_be_read(tmp_path: Path, capfd: pytest.CaptureFixt
 
 
 def test_logs_that_come_late(aws: Aws, bucket: str, tmp_path: Path) -> None:
-    from tests.local.emr.servers import shell
-
     server = LocalEmr(aws, tmp_path / "data", "--log-delay", "300", "--stop-delay", "0.1")
     cluster = server.run(shell("one", "echo one"), LogUri=f"s3://{bucket}/logs")
     server.until_state(cluster, "WAITING")

@@ -51,3 +51,9 @@ def test_for_tests(local_emr: LocalEmr) -> None:
     (found,) = [each for each in json.loads(local_emr.get("/_clusters")) if each["id"] == cluster]
     assert (found["state"], found["code"]) == ("TERMINATED", "ALL_STEPS_COMPLETED")
     assert [step["state"] for step in found["steps"]] == ["COMPLETED"]
+
+
+def test_web_pages_may_only_read(local_emr: LocalEmr) -> None:
+    for method, path in (("POST", "/"), ("POST", "/_faults"), ("DELETE", "/_faults")):
+        status, body = local_emr.send(method, path, [], {"Origin": "http://rebound.example"})
+        assert (status, body["message"]) == (403, "The local EMR takes no requests from web pages.")
