@@ -91,13 +91,38 @@ with DAG(
     code = stage_code(plan)
 
     # SETUP
-    create_cluster = CreateClusterOperator(task_id="create_cluster", plan=plan)
+    create_cluster = CreateClusterOperator(
+        task_id="create_cluster",
+        plan=plan,
+        doc_md="Rent the run's cluster, or take the one that this run has already.",
+    )
     # BODY
     cluster = create_cluster.output
-    extract = RunStepOperator(task_id="extract", step="extract", cluster_id=cluster, plan=plan, code=code, retries=1)
-    reduce = RunStepOperator(task_id="reduce", step="reduce", cluster_id=cluster, plan=plan, code=code, retries=1)
+    extract = RunStepOperator(
+        task_id="extract",
+        step="extract",
+        cluster_id=cluster,
+        plan=plan,
+        code=code,
+        retries=1,
+        doc_md="Embed the run's photos. The log tells what the step did, or has its traceback.",
+    )
+    reduce = RunStepOperator(
+        task_id="reduce",
+        step="reduce",
+        cluster_id=cluster,
+        plan=plan,
+        code=code,
+        retries=1,
+        doc_md="Fold the embeddings into moments, basis, coordinates and recogniser of the whole lake.",
+    )
     # TEARDOWN
-    terminate_cluster = TerminateClusterOperator(task_id="terminate_cluster", cluster_id=cluster, plan=plan)
+    terminate_cluster = TerminateClusterOperator(
+        task_id="terminate_cluster",
+        cluster_id=cluster,
+        plan=plan,
+        doc_md="Give the cluster back, whatever happened; keep it only where the run says so and a step failed.",
+    )
     terminate_cluster.as_teardown(setups=create_cluster, on_failure_fail_dagrun=True)
 
     checked = check_run(plan)
@@ -107,6 +132,7 @@ with DAG(
         cluster_id=cluster,
         step_ids={"extract": extract.output, "reduce": reduce.output},
         counts=checked,
+        doc_md="Write the run's row of `runs`, and its report: the button *Report* opens it.",
     )
 
     chain(anything_to_do(plan), code, create_cluster, extract, reduce, [terminate_cluster, checked])

@@ -1,6 +1,6 @@
 """Registers Orchard with Airflow: the pages of reports and of Spark's UI, and the links of its operators."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
@@ -18,5 +18,5 @@ class OrchardPlugin(AirflowPlugin):
     """Everything that Airflow is to know."""
 
     name = "orchard"
-    operator_extra_links: ClassVar[list[Any]] = [ClusterLink(), LogsLink(), SparkUiLink(), ReportLink()]
-    fastapi_apps: ClassVar[list[Any]] = [{"app": pages, "url_prefix": "/orchard", "name": "Orchard"}]
+    operator_extra_links = [ClusterLink(), LogsLink(), SparkUiLink(), ReportLink()]  # noqa: RUF012 - as Airflow has it
+    fastapi_apps = [{"app": pages, "url_prefix": "/orchard", "name": "Orchard"}]  # noqa: RUF012
