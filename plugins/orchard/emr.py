@@ -44,9 +44,10 @@ def find_step(client: Any, cluster_id: str, wanted: Mapping[str, Any]) -> dict[s
     return None
 
 
-def has_failed_steps(client: Any, cluster_id: str) -> bool:
-    """Say whether a step of a cluster failed, was cancelled or interrupted."""
-    return bool(client.list_steps(ClusterId=cluster_id, StepStates=["CANCELLED", "FAILED", "INTERRUPTED"])["Steps"])
+def last_step_failed(client: Any, cluster_id: str) -> bool:
+    """Say whether the newest step of a cluster failed, was cancelled or interrupted; an older one was tried again."""
+    newest = client.list_steps(ClusterId=cluster_id)["Steps"][:1]
+    return any(step["Status"]["State"] in FAILED for step in newest)
 
 
 def gone(cluster: Mapping[str, Any]) -> str | None:

@@ -177,7 +177,7 @@ class TerminateClusterOperator(EmrTerminateJobFlowOperator):
         settings, plan = read_settings(), Plan.from_dict(self.plan)
         self.region_name = plan.region
         show_cluster(context, settings, self.cluster_id)
-        if plan.keep_cluster and emr.has_failed_steps(self.hook.conn, self.cluster_id):
+        if plan.keep_cluster and emr.last_step_failed(self.hook.conn, self.cluster_id):
             self.log.warning(
                 "A step failed, and this run was told to keep its cluster then: %s ends itself after %d idle minutes.",
                 *(self.cluster_id, settings.idle_minutes),

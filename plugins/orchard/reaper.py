@@ -34,7 +34,7 @@ def reap(count_runs: CountRuns) -> list[str]:
         what = f"Cluster {cluster['Id']} ({cluster['Status']['State']}) of run {run_id} of {dag_id}"
         if count_runs(dag_id, run_id, GOING):
             _LOG.info("%s: the run goes on.", what)
-        elif KEEP_TAG in cluster["Tags"] and emr.has_failed_steps(client, cluster["Id"]):
+        elif KEEP_TAG in cluster["Tags"] and emr.last_step_failed(client, cluster["Id"]):
             _LOG.info("%s: kept on purpose, until it was idle for long enough.", what)
         else:
             why = "the run has ended" if count_runs(dag_id, run_id, None) else "there is no such run any more"

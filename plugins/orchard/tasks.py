@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from airflow.sdk.exceptions import AirflowFailException
+
 from orchard import aws, emr, jobs, ledger, sums
-from orchard.discovery import find
+from orchard.discovery import MassDeletionError, find
 from orchard.form import Wishes
 from orchard.lake import open_catalog, replace_run
 from orchard.plan import Plan, reason, request_json, safe_run_id, step_options
@@ -18,15 +20,16 @@ from orchard.sizing import size
 _LOG = logging.getLogger("orchard")
 
 
-class MissingArtefactError(RuntimeError):
+# A run that one of these stops fails at once: another try would find the same.
+class MissingArtefactError(AirflowFailException):
     """The extractor's artefact is not on the lake's shelf."""
 
 
-class LostPhotosError(RuntimeError):
+class LostPhotosError(AirflowFailException):
     """The sums of a run do not match: a photo is neither embedded nor rejected, or twice."""
 
 
-class TooManyRejectsError(RuntimeError):
+class TooManyRejectsError(AirflowFailException):
     """A run rejected a larger share of its photos than the settings allow."""
 
 
@@ -35,27 +38,34 @@ def make_plan(dag_id: str, dag_run_id: str, params: Mapping[str, Any]) -> Plan:
 
     Raises
     ------
-    MissingArtefactError, MassDeletionError, SettingsError
-        The run stops before anything is rented.
+    AirflowFailException
+        The settings or the Params make no sense, the artefact is missing (`MissingArtefactError`), or too many photos
+        are gone (`MassDeletionError`): the run stops before anything is rented.
     """
-    settings, wishes = read_settings(), Wishes.read(params)
+    try:
+        settings, wishes = read_settings(), Wishes.read(params)
+    except ValueError as error:
+        raise AirflowFailException(str(error)) from error
     s3 = aws.client("s3", settings.region)
     extractor_id = wishes.extractor or settings.extractor
     _check_artefact(s3, settings.root, extractor_id)
     catalog = open_catalog(settings.root, settings.database, aws.catalog_properties(settings.region))
     run_id = safe_run_id(dag_run_id)
     started = time.monotonic()
-    found = find(
-        catalog,
-        settings.database,
-        run_id,
-        extractor_id,
-        wishes.prefixes or settings.prefixes,
-        mass_deletion_meant=wishes.mass_deletion_meant,
-        limit=wishes.limit,
-        s3=s3,
-        write=not wishes.plan_only,
-    )
+    try:
+        found = find(
+            catalog,
+            settings.database,
+            run_id,
+            extractor_id,
+            wishes.prefixes or settings.prefixes,
+            mass_deletion_meant=wishes.mass_deletion_meant,
+            limit=wishes.limit,
+            s3=s3,
+            write=not wishes.plan_only,
+        )
+    except MassDeletionError as error:
+        raise AirflowFailException(str(error)) from error
     find_seconds = time.monotonic() - started
     options = step_options(settings, wishes)
     why = reason(

@@ -129,12 +129,14 @@ def test_the_newest_of_two_steps_that_are_alike(stub: Stubber) -> None:
     assert found and found["Id"] == "s-2"
 
 
-def test_failed_steps(stub: Stubber) -> None:
-    asked = {"ClusterId": "j-1", "StepStates": ["CANCELLED", "FAILED", "INTERRUPTED"]}
-    stub.add_response("list_steps", {"Steps": []}, asked)
-    assert emr.has_failed_steps(stub.client, "j-1") is False
-    stub.add_response("list_steps", {"Steps": [step("s-1", extract_step(PLAN, CODE), "FAILED")]}, asked)
-    assert emr.has_failed_steps(stub.client, "j-1") is True
+@pytest.mark.parametrize(
+    ("newest_first", "failed"),
+    [([], False), (["FAILED"], True), (["COMPLETED", "FAILED"], False), (["CANCELLED", "COMPLETED"], True)],
+)
+def test_the_last_step_failed(newest_first: list[str], failed: bool, stub: Stubber) -> None:
+    steps = [step(f"s-{number}", extract_step(PLAN, CODE), state) for number, state in enumerate(newest_first)]
+    stub.add_response("list_steps", {"Steps": steps}, {"ClusterId": "j-1"})
+    assert emr.last_step_failed(stub.client, "j-1") is failed
 
 
 @pytest.mark.parametrize(

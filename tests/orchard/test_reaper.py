@@ -78,7 +78,7 @@ def test_kept_on_purpose_only_where_a_step_failed(
     stub.add_response(
         "list_steps",
         {"Steps": [{"Id": "s-1", "Status": {"State": "FAILED"}}] if failed else []},
-        {"ClusterId": "j-1", "StepStates": ["CANCELLED", "FAILED", "INTERRUPTED"]},
+        {"ClusterId": "j-1"},
     )
     if not failed:
         stub.add_response("terminate_job_flows", {}, {"JobFlowIds": ["j-1"]})
