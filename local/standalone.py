@@ -171,7 +171,7 @@ class Client:
         answer = self.http.request(method, path, **given)
         if answer.is_error:
             raise AirflowError(f"{method} {path}: {answer.status_code} {answer.text[:2000]}")
-        if answer.headers.get("content-type", "").startswith("application/json"):
+        if answer.content and answer.headers.get("content-type", "").startswith("application/json"):
             return answer.json()
         return answer.text
 
