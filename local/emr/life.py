@@ -71,6 +71,8 @@ class Life:
         cluster = self.cluster
         if cluster.state == "STARTING":
             await asyncio.sleep(self.house.settings.start_delay)
+        if not cluster.live:
+            return
         if cluster.ready is None:
             self._to("BOOTSTRAPPING", "Running bootstrap actions")
             failed = await bootstrap(self.house, cluster)
