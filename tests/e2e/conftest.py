@@ -9,6 +9,13 @@ from local.stack import Stack, free_port
 from local.standalone import Standalone
 from tests.e2e.house import DAILY, REAPER, House, LakeUnderTest, copy_dags
 
+# By default Airflow takes five minutes until it believes that a worker or a scheduler is dead.
+NOTICES_DEATHS = {
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "25",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
+}
+
 
 @pytest.fixture(scope="session")
 def house(random_artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
@@ -16,15 +23,16 @@ def house(random_artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     folder = tmp_path_factory.mktemp("house")
     stack = Stack(folder / "aws", port=free_port(), emr_port=free_port())
     with stack.running():
-        airflow = Standalone(folder / "airflow", free_port(), stack.environment(), copy_dags(folder / "dags"))
-        process = airflow.start()
+        environment = {**stack.environment(), **NOTICES_DEATHS}
+        airflow = Standalone(folder / "airflow", free_port(), environment, copy_dags(folder / "dags"))
+        house = House(stack, airflow, random_artefact)
         try:
-            house = House(stack, airflow, airflow.wait(process), random_artefact, process)
+            house.start_airflow()
             for dag_id in (DAILY, REAPER):
                 house.client.wait_for_dag(dag_id)
             yield house
         finally:
-            airflow.stop(process)
+            house.stop()
 
 
 @pytest.fixture

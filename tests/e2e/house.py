@@ -6,9 +6,11 @@ import json
 import os
 import re
 import shutil
+import signal
+import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,9 +19,11 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import boto3
+import psutil
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 
+from local.guarded import Guarded
 from local.sample_photos import LABELS, render
 from local.stack import REGION, Stack
 from local.standalone import Client, Standalone
@@ -52,10 +56,11 @@ class House:
 
     stack: Stack
     airflow: Standalone
-    client: Client
     artefact: Path
-    process: Any = None  # of `airflow standalone`
+    client: Client = field(init=False)
+    process: Guarded = field(init=False)  # `airflow standalone`
     _clients: dict[str, Any] = field(default_factory=dict)
+    _replacements: list[Guarded] = field(default_factory=list)
 
     def aws(self, service: str) -> Any:
         """Open a boto3 client of the servers."""
@@ -98,6 +103,55 @@ class House:
             assert seen != "failed" or state == "failed", Run(self, dag_id, run_id).log(task_id)
             time.sleep(0.3)
         raise AssertionError(f"Task {task_id} of {run_id} is {seen}, not {state}, after {seconds} s")
+
+    def kill_worker(self, run_id: str, task_id: str, dag_id: str = DAILY) -> None:
+        """Kill a task and the worker that watches it, as when their machine dies."""
+        task = psutil.Process(self.client.tasks(dag_id, run_id)[task_id]["pid"])
+        for one in (task.parent(), task):  # the worker first, so that it cannot tell of the task's death
+            one.kill()
+
+    def kill_service(self, name: str, number: int = signal.SIGKILL) -> None:
+        """Send a signal to `airflow scheduler` or `airflow triggerer`; SIGKILL takes all that it started, too."""
+        service = self._service(name)
+        below = service.children(recursive=True) if number == signal.SIGKILL else []
+        for one in (service, *below):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.send_signal(number)
+        until = time.monotonic() + 60
+        while service.is_running() and service.status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < until, f"{name} goes on after signal {number}"
+            time.sleep(0.1)
+
+    def start_service(self, name: str) -> None:
+        """Start a service again: `airflow standalone` does not."""
+        command, log = [sys.executable, "-m", "airflow", name], self.airflow.log_file
+        self._replacements.append(Guarded.start(command, self.airflow.home, self.airflow.settings(), log))
+
+    def _service(self, name: str) -> psutil.Process:
+        for guard in (self.process, *self._replacements):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for one in psutil.Process(guard.pid).children(recursive=True):  # parents come before their children
+                    with contextlib.suppress(psutil.Error):  # a zombie has no command
+                        if name in one.cmdline():
+                            return one
+        raise AssertionError(f"No process of `airflow {name}` is found")
+
+    def kill_airflow(self) -> None:
+        """Kill all of Airflow."""
+        for guard in (self.process, *self._replacements):
+            guard.kill()
+        self._replacements.clear()
+
+    def start_airflow(self) -> None:
+        """Start Airflow again, and wait until it is healthy."""
+        self.process = self.airflow.start()
+        self.client = self.airflow.wait(self.process)
+
+    def stop(self) -> None:
+        """Stop Airflow, and what was started beside it."""
+        for guard in self._replacements:
+            guard.stop(10)
+        self.airflow.stop(self.process)
 
     def lake(self) -> "LakeUnderTest":
         """Make a lake in a bucket of its own, and make it the DAG's."""
@@ -245,6 +299,21 @@ class LakeUnderTest:
         """List the first word of the name, and the state, of each step of a cluster, oldest first."""
         steps = self.house.aws("emr").list_steps(ClusterId=cluster_id)["Steps"]
         return [(one["Name"].split()[0], one["Status"]["State"]) for one in reversed(steps)]
+
+    def assert_done_once(self, run: Run, photos: Iterable[str]) -> None:
+        """Check that a run had one cluster ever, on it each step once, and has each photo once in the tables."""
+        assert run.state == "success", run.states
+        (cluster,) = self.clusters()
+        assert self.steps(cluster["Id"]) == [("extract", "COMPLETED"), ("reduce", "COMPLETED")]
+        assert self.uris("embeddings") == self.uris("coordinates") == sorted(photos)
+
+
+def wait_until(happens: Callable[[], Any], seconds: float = 120) -> None:
+    """Wait until a function gives something true."""
+    until = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < until, f"Nothing after {seconds} s"
+        time.sleep(0.3)
 
 
 def sample(label: str, *numbers: int, size: int = 64) -> dict[str, bytes]:
