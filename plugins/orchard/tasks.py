@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -44,10 +45,12 @@ def make_plan(dag_id: str, dag_run_id: str, params: Mapping[str, Any]) -> Plan:
     """
     try:
         settings, wishes = read_settings(), Wishes.read(params)
+        # What a run wishes is held to the rules of the settings.
+        prefixes, extractor_id = wishes.prefixes or settings.prefixes, wishes.extractor or settings.extractor
+        settings = replace(settings, prefixes=prefixes, extractor=extractor_id)
     except ValueError as error:
         raise AirflowFailException(str(error)) from error
     s3 = aws.client("s3", settings.region)
-    extractor_id = wishes.extractor or settings.extractor
     _check_artefact(s3, settings.root, extractor_id)
     catalog = open_catalog(settings.root, settings.database, aws.catalog_properties(settings.region))
     run_id = safe_run_id(dag_run_id)
@@ -58,7 +61,7 @@ def make_plan(dag_id: str, dag_run_id: str, params: Mapping[str, Any]) -> Plan:
             settings.database,
             run_id,
             extractor_id,
-            wishes.prefixes or settings.prefixes,
+            settings.prefixes,
             mass_deletion_meant=wishes.mass_deletion_meant,
             limit=wishes.limit,
             s3=s3,

@@ -1,0 +1,43 @@
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from orchard import tasks
+from orchard.settings import SettingsError
+from tests.plans import SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (
+            {"components": 20, "variance": 0.9},
+            "Params components and variance: expected one of them, got 20 and 0.9.",
+        ),
+        (
+            {"prefixes": ["s3://bucket/photos", "s3://bucket/lake/exports"]},
+            "Setting prefixes: s3://bucket/lake/exports and the lake s3://bucket/lake lie in one another, and the "
+            "lake's own pictures would be taken for photos. Put the lake beside the photos, such as s3://bucket/lake and "
+            "s3://bucket/photos.",
+        ),
+        ({"prefixes": ["s3://"]}, "Setting prefixes[0]: expected s3://bucket[/prefix], got 's3://'."),
+        ({"extractor": "resnet50"}, "Setting extractor: expected an extractor_id, got 'resnet50'."),
+    ],
+)
+def test_wishes_that_cannot_be_meant(params: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run fails at once, before anything is asked of AWS, and is not tried again."""
+    monkeypatch.setattr(tasks, "read_settings", lambda: SETTINGS)
+    monkeypatch.setattr("orchard.aws.client", lambda *_: pytest.fail("AWS was asked"))
+    with pytest.raises(AirflowFailException) as refused:
+        tasks.make_plan("orchard_daily", "r1", params)
+    assert str(refused.value) == message
+
+
+def test_settings_that_cannot_be_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise SettingsError("Setting rate: expected more than 0 photos a second a vCPU, got 0.0.")
+
+    monkeypatch.setattr(tasks, "read_settings", refuse)
+    with pytest.raises(AirflowFailException, match=r"^Setting rate: expected more than 0 photos a second a vCPU"):
+        tasks.make_plan("orchard_daily", "r1", {})
