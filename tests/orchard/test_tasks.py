@@ -18,8 +18,8 @@ from tests.plans import SETTINGS
         (
             {"prefixes": ["s3://bucket/photos", "s3://bucket/lake/exports"]},
             "Setting prefixes: s3://bucket/lake/exports and the lake s3://bucket/lake lie in one another, and the "
-            "lake's own pictures would be taken for photos. Put the lake beside the photos, such as s3://bucket/lake and "
-            "s3://bucket/photos.",
+            "lake's own pictures would be taken for photos. Put the lake beside the photos, such as s3://bucket/"
+            "lake and s3://bucket/photos.",
         ),
         ({"prefixes": ["s3://"]}, "Setting prefixes[0]: expected s3://bucket[/prefix], got 's3://'."),
         ({"extractor": "resnet50"}, "Setting extractor: expected an extractor_id, got 'resnet50'."),
