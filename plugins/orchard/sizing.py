@@ -9,7 +9,7 @@ from orchard.prices import dollars
 from orchard.settings import Settings, SettingsError
 
 # vCPUs of the instance types that are offered; see AWS' page of instance types.
-_FAMILIES = "m5 m5a m5d m6a m6g m6i m7a m7g m7i c5 c6a c6g c6i c7g c7i r5 r6g r6i".split()
+_FAMILIES = "m5 m5a m5d m6a m6g m6i m7a m7g m7i c5 c6a c6g c6i c7g c7i r5 r6g r6i".split()  # noqa: SIM905
 VCPUS = {
     f"{family}.{size}": vcpus
     for family in _FAMILIES
