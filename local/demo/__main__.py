@@ -49,6 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     for name in [name for name in os.environ if name.startswith(("AWS_", "AIRFLOW_"))]:
         del os.environ[name]  # a developer's own; nothing here is to touch it
+    for name in ("no_proxy", "NO_PROXY"):
+        os.environ[name] = ",".join(filter(None, [os.environ.get(name), "localhost,127.0.0.1"]))
     for number in _SIGNALS:
         signal.signal(number, _stop)
     screen, home = Screen(), Home(args.data.absolute())
@@ -60,8 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             demo = Demo(given, home, ports, screen)
             try:
                 demo.tell(stack)
-                if not args.detach:
-                    demo.stay()
+                demo.leave() if args.detach else demo.stay()
             finally:
                 _deaf()  # once it stops, it stops
                 stack.close()
@@ -80,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _stop(number: int, _frame: FrameType | None) -> None:
     _deaf()
-    print("\nStopping…", flush=True)
+    os.write(1, b"\nStopping...\n")  # print may be what was interrupted
     raise Stopped(number)
 
 

@@ -1,5 +1,7 @@
 """Machine: all that the demo runs on: the AWS of this machine and Airflow, started together."""
 
+import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,12 +25,19 @@ class DiedError(RuntimeError):
 
 @dataclass(frozen=True)
 class Ports:
-    """The ports of the demo, and those that it would have liked."""
+    """The ports of the demo, and those that it would have liked.
+
+    Attributes
+    ----------
+    claims : tuple of socket
+        Tell other demos that these ports are ours: Airflow listens on its own only after a while.
+    """
 
     airflow: int
     aws: int
     emr: int
     missed: tuple[int, ...]
+    claims: tuple[socket.socket, ...]
 
 
 def choose(airflow: int | None) -> Ports:
@@ -43,17 +52,38 @@ def choose(airflow: int | None) -> Ports:
     ------
     PortError
     """
-    if airflow is not None and (why := why_not(_HOST, airflow)):
-        raise PortError(f"Port {airflow} cannot be taken ({why}): name another, or none to have a free one chosen.")
-    missed = []
+    missed: list[int] = []
+    claims: list[socket.socket] = []
 
     def take(liked: int) -> int:
-        if why_not(_HOST, liked) is None:
-            return liked
-        missed.append(liked)
-        return free_port()
+        claim = _claim(liked)
+        if claim is None:
+            missed.append(liked)
+            return free_port()
+        claims.append(claim)
+        return liked
 
-    return Ports(airflow or take(AIRFLOW), take(AWS), take(EMR), tuple(missed))
+    if airflow is not None:
+        if why := why_not(_HOST, airflow):
+            raise PortError(f"Port {airflow} cannot be taken ({why}): name another, or none to have a free one chosen.")
+    else:
+        airflow = take(AIRFLOW)
+    return Ports(airflow, take(AWS), take(EMR), tuple(missed), tuple(claims))
+
+
+def _claim(port: int) -> socket.socket | None:
+    """Claim a port; None when somebody listens on it, or another demo has claimed it."""
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        if sys.platform == "linux":  # elsewhere there are no names that end with their process
+            claim.bind(f"\0orchard-demo-{port}")
+    except OSError:
+        claim.close()
+        return None
+    if why_not(_HOST, port):
+        claim.close()
+        return None
+    return claim
 
 
 @dataclass(frozen=True)

@@ -147,10 +147,10 @@ class Demo:
         for photo in story.deleted:
             self.s3.delete_object(Bucket=_BUCKET, Key=prepare.key_of(photo, story.folder))
         self._put(story.broken, story.broken_photo())
-        came = f", among them all of {story.new_label}, a label not seen before" if story.new_label else ""
+        came = f" (among them all of {story.new_label}, a label not seen before)" if story.new_label else ""
         return (
-            f"{len(story.second):,} photos come{came}; {len(story.changed)} are replaced by others, "
-            f"{len(story.deleted)} deleted; one is broken"
+            f"{len(story.second):,} new photos{came}, {len(story.changed)} replaced by others, "
+            f"{len(story.deleted)} deleted, 1 broken"
         )
 
     def _put(self, key: str, body: bytes) -> None:
@@ -171,6 +171,11 @@ class Demo:
         say(f"  also at {self.client.url}/orchard/reports/{last} and {lake}/reports/{last}.html")
         say(f"\nWeights: {self.prepared.describe()}")
         say("Seconds: " + ", ".join(f"{name} {seconds:.0f}" for name, seconds in self.screen.phases.items()))
+
+    def leave(self) -> None:
+        """Say what is left."""
+        data = self.machine.stack.data
+        self.screen.say(f"\nThe lake stays until the next demo; to serve it: .venv/bin/python -m local --data {data}")
 
     def stay(self) -> None:
         """Wait for the end, which a signal brings.

@@ -86,8 +86,8 @@ def cell(value: Any) -> str:
 def _numbers(values: Sequence[Any]) -> str:
     if values and isinstance(values[0], list):
         return f"{len(values):,} x {len(values[0]):,}"
-    shown = " ".join(f"{value:.3g}" for value in values[:2] if isinstance(value, float | int))
-    return f"[{shown} … {len(values):,}]"
+    shown = " ".join(f"{value:.3g}" for value in values[:2])
+    return f"[{shown} … {len(values):,}]" if len(values) > 2 else f"[{shown}]"
 
 
 def _clip(text: str) -> str:

@@ -60,6 +60,8 @@ class Watch:
             self._screen.show("       … " + ", ".join(f"{n} {now - began.get(n, now):.0f} s" for n in going))
             time.sleep(_POLL_SECONDS)
         self._screen.show("")
+        if skipped := [name for name, one in tasks.items() if one["state"] == "skipped"]:
+            self._screen.say(f"       skipped: {', '.join(skipped)}")
         if state == "failed":
             raise RunFailedError(self._why(run_id, tasks))
 
@@ -67,9 +69,7 @@ class Watch:
         name, state = task["task_id"], task["state"]
         if state == "up_for_retry":
             self._screen.say(f"       {name} failed, and is tried again soon. {self._log(run_id, task)}")
-        elif state == "skipped":
-            self._screen.say(f"       {name:<20} skipped")
-        else:
+        elif state != "skipped":
             mark = "done" if state == "success" else state.upper()
             self._screen.say(f"       {name:<20} {mark}  {seconds:4.0f} s")
         if name == "find_new_photos" and state == "success":
