@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 UV := .venv/bin/uv
 UV_VERSION := 0.13.8
 
-.PHONY: help setup demo lint test bench lock clean
+.PHONY: help setup demo lint test smoke bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ lint: setup ## ruff and mypy
 
 test: setup ## all tests; photos and weights in ../shared are used where they are
 	.venv/bin/python -m pytest
+
+smoke: setup ## docker-compose for real: build, start, run the DAG, tear down; says so where there is no engine
+	.venv/bin/python -m local.compose.smoke
 
 bench: setup ## speed against the usual notebook and the bare loop, and growth
 	.venv/bin/python -m benchmarks

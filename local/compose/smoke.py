@@ -27,9 +27,9 @@ from local.standalone import USER, AirflowError, Client
 
 DAG = "orchard_daily"
 _ROOT = Path(__file__).parents[2]
-_IMAGES = ("apache/airflow:3.3.2", "postgres:16")  # what the Dockerfile and the compose file pull
-_START_SECONDS = 300
-_RUN_SECONDS = 420
+IMAGES = ("apache/airflow:3.3.2", "postgres:16")  # what the Dockerfile and the compose file pull
+_START_SECONDS = 600  # machines with two cores are slow
+_RUN_SECONDS = 600
 
 
 class NoEngineError(RuntimeError):
@@ -93,7 +93,7 @@ def find_compose() -> tuple[str, ...]:
         break
     else:
         raise NoEngineError("neither docker compose nor docker-compose is installed")
-    for image in _IMAGES:
+    for image in IMAGES:
         try:
             _read(["docker", "image", "inspect", image])
         except SmokeError:
@@ -148,27 +148,42 @@ def check_containers(compose: Compose, known: Sequence[str]) -> None:
             raise SmokeError(f"{name} runs as root")
 
 
-def run_dag(client: Client) -> str:
-    """Run the DAG once; return the run's id.
+def run_dag(client: Client) -> None:
+    """Let the DAG do the photos, and then find that there is nothing left to do."""
+    client.wait_for_dag(DAG)  # and unpause it: Airflow starts the day's run
+    until = time.monotonic() + _RUN_SECONDS
+    while not (runs := client.call("GET", f"/dags/{DAG}/dagRuns")["dag_runs"]):
+        if time.monotonic() > until:
+            raise SmokeError("Airflow starts no run of the day")
+        time.sleep(2)
+    states = finish(client, runs[0]["dag_run_id"])
+    if set(states.values()) != {"success"}:
+        raise SmokeError(f"The first run did not do everything: {states}")
+    states = finish(client, client.trigger(DAG))
+    if states["find_new_photos"] != "success" or states["create_cluster"] != "skipped":
+        raise SmokeError(f"The second run should have found nothing new: {states}")
+
+
+def finish(client: Client, run_id: str) -> dict[str, str]:
+    """Wait for a run; return the states of its tasks.
 
     Raises
     ------
     SmokeError
         It did not succeed; the logs of what failed were printed.
     """
-    client.wait_for_dag(DAG)
-    run_id = client.trigger(DAG)
     until = time.monotonic() + _RUN_SECONDS
     while (state := client.run(DAG, run_id)["state"]) in ("queued", "running") and time.monotonic() < until:
         time.sleep(2)
     tasks = client.tasks(DAG, run_id)
-    print(f"{run_id}: {state}; " + ", ".join(f"{name} {one['state']}" for name, one in tasks.items()), flush=True)
+    states = {name: str(one["state"]) for name, one in tasks.items()}
+    print(f"{run_id}: {state}; {', '.join(f'{name} {one}' for name, one in states.items())}", flush=True)
     if state != "success":
         for name, one in tasks.items():
-            if one["try_number"] and one["state"] != "success":
+            if one["try_number"] and states[name] not in ("success", "upstream_failed"):
                 print(f"--- {name}\n{client.log(DAG, run_id, name, one['try_number'])[-6000:]}", flush=True)
-        raise SmokeError(f"The run ended as {state}")
-    return run_id
+        raise SmokeError(f"The run {run_id} is {state}")
+    return states
 
 
 def check_tables(s3: str) -> None:
@@ -206,7 +221,7 @@ def smoke(command: Sequence[str]) -> None:
         check_containers(compose, [password, database])
         client = Client.log_in(f"http://localhost:{ui}", USER, password)
         run_dag(client)
-        clock.tell("ran the DAG")
+        clock.tell("ran the DAG twice")
         check_tables(f"http://127.0.0.1:{s3}")
     clock.tell("torn down")
 
