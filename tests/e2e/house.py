@@ -110,6 +110,10 @@ class House:
         for one in (task.parent(), task):  # the worker first, so that it cannot tell of the task's death
             one.kill()
 
+    def cluster_state(self, cluster_id: str) -> str:
+        """Ask for a cluster's state."""
+        return str(self.aws("emr").describe_cluster(ClusterId=cluster_id)["Cluster"]["Status"]["State"])
+
     def kill_service(self, name: str, number: int = signal.SIGKILL) -> None:
         """Send a signal to `airflow scheduler` or `airflow triggerer`; SIGKILL takes all that it started, too."""
         service = self._service(name)
@@ -130,10 +134,8 @@ class House:
     def _service(self, name: str) -> psutil.Process:
         for guard in (self.process, *self._replacements):
             with contextlib.suppress(psutil.NoSuchProcess):
-                for one in psutil.Process(guard.pid).children(recursive=True):  # parents come before their children
-                    with contextlib.suppress(psutil.Error):  # a zombie has no command
-                        if name in one.cmdline():
-                            return one
+                if found := _find(psutil.Process(guard.pid), lambda command: name in command):
+                    return found
         raise AssertionError(f"No process of `airflow {name}` is found")
 
     def kill_airflow(self) -> None:
@@ -141,6 +143,29 @@ class House:
         for guard in (self.process, *self._replacements):
             guard.kill()
         self._replacements.clear()
+
+    def kill_emr(self) -> None:
+        """Kill the local EMR; what it ran dies with it."""
+        emr = self._emr()
+        ran = emr.children(recursive=True)
+        emr.kill()
+        _, left = psutil.wait_procs(ran, timeout=20)
+        assert not left, left
+
+    def start_emr(self) -> None:
+        """Start the local EMR again, on the same data; it ends with us."""
+        self._new_emr = self.stack._emr(())
+        wait_until(lambda: self.stack.answers)
+
+    def emr_runs(self, job: str) -> bool:
+        """Say whether a job's own process runs now."""
+        return _find(self._emr(), lambda command: any(part.endswith(f"/{job}.py") for part in command)) is not None
+
+    def _emr(self) -> psutil.Process:
+        # Its watchdog's command holds its own.
+        found = _find(psutil.Process(), lambda command: command[1:3] == ["-m", "local.emr"])
+        assert found, "no process of the local EMR"
+        return found
 
     def start_airflow(self) -> None:
         """Start Airflow again, and wait until it is healthy."""
@@ -180,6 +205,11 @@ class Run:
         return {task: one["state"] for task, one in self.house.client.tasks(self.dag_id, self.run_id).items()}
 
     @property
+    def tries(self) -> dict[str, int]:
+        """How often each task was tried."""
+        return {task: one["try_number"] for task, one in self.house.client.tasks(self.dag_id, self.run_id).items()}
+
+    @property
     def plan(self) -> dict[str, Any]:
         """What find_new_photos decided."""
         return dict(self.xcom("find_new_photos"))
@@ -213,12 +243,18 @@ class LakeUnderTest:
     house: House
     bucket: str
 
+    @property
+    def database(self) -> str:
+        """The lake's own database in the catalog that all lakes share."""
+        return self.bucket.replace("-", "_")
+
     def configure(self, **settings: Any) -> None:
         """Set the variable `orchard` to this lake, with more settings."""
         given = {
             "lake": f"s3://{self.bucket}/lake",
             "prefixes": [f"s3://{self.bucket}/photos/"],
             "extractor": self.house.artefact.stem,
+            "database": self.database,
             "region": REGION,
             "poll_seconds": 0.5,
             "log_seconds": 10,
@@ -259,7 +295,7 @@ class LakeUnderTest:
         before = dict(os.environ)
         os.environ.update(self.house.stack.environment())
         try:
-            yield open_catalog(f"s3://{self.bucket}/lake")
+            yield open_catalog(f"s3://{self.bucket}/lake", self.database)
         finally:
             os.environ.clear()
             os.environ.update(before)
@@ -267,7 +303,7 @@ class LakeUnderTest:
     def table(self, name: str) -> pa.Table:
         """Read a table."""
         with self.catalog() as catalog:
-            return catalog.load_table(("orchard", name)).scan().to_arrow()
+            return catalog.load_table((self.database, name)).scan().to_arrow()
 
     def uris(self, table: str) -> list[str]:
         """List the names under ``photos/`` of a table's photos, sorted; a duplicate shows."""
@@ -290,8 +326,7 @@ class LakeUnderTest:
         for page in emr.get_paginator("list_clusters").paginate():
             for one in page["Clusters"]:
                 cluster = emr.describe_cluster(ClusterId=one["Id"])["Cluster"]
-                tags = {tag["Key"]: tag["Value"] for tag in cluster["Tags"]}
-                if tags.get("orchard:lake") == f"s3://{self.bucket}/lake":
+                if tags(cluster).get("orchard:lake") == f"s3://{self.bucket}/lake":
                     found.append(cluster)
         return sorted(found, key=lambda one: one["Status"]["Timeline"]["CreationDateTime"])
 
@@ -306,6 +341,20 @@ class LakeUnderTest:
         (cluster,) = self.clusters()
         assert self.steps(cluster["Id"]) == [("extract", "COMPLETED"), ("reduce", "COMPLETED")]
         assert self.uris("embeddings") == self.uris("coordinates") == sorted(photos)
+
+
+def tags(cluster: Mapping[str, Any]) -> dict[str, str]:
+    """Return a cluster's tags as a dict."""
+    return {tag["Key"]: tag["Value"] for tag in cluster["Tags"]}
+
+
+def _find(root: psutil.Process, fits: Callable[[list[str]], bool]) -> psutil.Process | None:
+    """Find the first process below one whose command fits."""
+    for one in root.children(recursive=True):  # parents come before their children
+        with contextlib.suppress(psutil.Error):  # it has gone
+            if fits(one.cmdline()):
+                return one
+    return None
 
 
 def wait_until(happens: Callable[[], Any], seconds: float = 120) -> None:
