@@ -22,6 +22,10 @@ from pyiceberg.types import DoubleType, IcebergType, LongType, NestedField, Stri
 CATALOG = "orchard"  # the steps' Spark catalog has the same name: a SQLite catalog file keeps tables by it
 
 
+class AnotherLakeError(ValueError):
+    """The database holds the tables of a lake elsewhere: the two would be mixed."""
+
+
 def _schema(**columns: IcebergType) -> Schema:
     fields = enumerate(columns.items(), start=1)
     return Schema(*(NestedField(number, name, kind, required=False) for number, (name, kind) in fields))
@@ -88,6 +92,8 @@ def open_catalog(root: str, database: str = "orchard", properties: Mapping[str, 
     ------
     ValueError
         For a folder whose path holds ?, # or %.
+    AnotherLakeError
+        Glue has one catalog an account and region: there, lakes are told apart by their databases.
     """
     place = _in_glue(root) if root.startswith("s3://") else _in_sqlite(root)
     catalog = load_catalog(CATALOG, **{**place, **properties})
@@ -95,7 +101,13 @@ def open_catalog(root: str, database: str = "orchard", properties: Mapping[str, 
     there = {name for _, name in catalog.list_tables(database)}
     for name, schema in (("batches", BATCHES), ("runs", RUNS)):
         if name in there:
-            _add_columns(catalog, database, name, schema)
+            table = catalog.load_table((database, name))
+            if root.startswith("s3://") and not table.location().startswith(f"{root.rstrip('/')}/"):
+                raise AnotherLakeError(
+                    f"The tables of database {database} are at {table.location()}, not in the lake {root}: they are "
+                    "another lake's. Give this one a database of its own (setting database)."
+                )
+            _add_columns(table, schema)
         else:
             # What a run wrote is replaced as a whole when it is done again.
             by_run = PartitionField(schema.find_field("run_id").field_id, 1000, IdentityTransform(), "run_id")
@@ -121,9 +133,8 @@ def _in_sqlite(root: str) -> dict[str, str]:
     return {"type": "sql", "uri": f"sqlite:///{folder}/catalog.db", "warehouse": f"{folder}/tables"}
 
 
-def _add_columns(catalog: Catalog, database: str, name: str, schema: Schema) -> None:
+def _add_columns(table: Table, schema: Schema) -> None:
     """Add the columns that a table of an older version lacks; where another does so just now, that is as good."""
-    table = catalog.load_table((database, name))
     if set(schema.column_names) <= set(table.schema().column_names):
         return
     try:

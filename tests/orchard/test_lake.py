@@ -15,7 +15,7 @@ from pyiceberg.table import Table
 from pyiceberg.table.update.schema import UpdateSchema
 from pyiceberg.transforms import IdentityTransform
 
-from orchard.lake import BATCHES, RUNS, append, open_catalog, replace_run, table_or_none
+from orchard.lake import BATCHES, RUNS, AnotherLakeError, append, open_catalog, replace_run, table_or_none
 
 RUN = pa.schema([("run_id", pa.string()), ("added", pa.int64())])
 
@@ -226,6 +226,17 @@ def test_a_lake_in_a_bucket(aws: Any, bucket: str, prefix: str) -> None:
     keys = [item["Key"] for item in aws.client("s3").list_objects_v2(Bucket=bucket)["Contents"]]
     assert all(key.startswith(f"{prefix.strip('/')}/tables/".lstrip("/")) for key in keys)
     assert [t["Name"] for t in aws.client("glue").get_tables(DatabaseName=database)["TableList"]] == ["batches", "runs"]
+
+
+def test_two_lakes_in_one_database_are_refused(aws: Any, bucket: str) -> None:
+    database = f"db_{uuid.uuid4().hex[:8]}"
+    open_catalog(f"s3://{bucket}/lake", database)
+    with pytest.raises(AnotherLakeError) as error:
+        open_catalog(f"s3://{bucket}/lake2", database)
+    assert str(error.value) == (
+        f"The tables of database {database} are at s3://{bucket}/lake/tables/{database}.db/batches, not in the lake "
+        f"s3://{bucket}/lake2: they are another lake's. Give this one a database of its own (setting database)."
+    )
 
 
 def test_endpoints_of_the_services_come_first(aws: Any, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
