@@ -1,0 +1,103 @@
+"""Runs that are stopped from outside: none leaves a step or a cluster behind."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from orchard.cluster import DAG_TAG, LAKE_TAG, RUN_TAG
+from tests.e2e.house import DAILY, REAPER, House, LakeUnderTest, Run, labels, sample, tags, wait_until
+
+PHOTOS = sample(labels(1)[0], 0, 1, 2, 3)
+HASTY = "orchard_hasty"
+
+
+def write_hasty(folder: Path, timeout: timedelta) -> Path:
+    """Write a copy of the daily DAG, with another dagrun_timeout; return its file."""
+    text = (folder / "orchard_daily.py").read_text()
+    for old, new in (
+        ('dag_id="orchard_daily"', f'dag_id="{HASTY}"'),
+        ("dagrun_timeout=timedelta(hours=12)", f"dagrun_timeout=timedelta(seconds={timeout.total_seconds()})"),
+    ):
+        assert old in text, old
+        text = text.replace(old, new)
+    path = folder / f"{HASTY}.py"
+    path.write_text(text)
+    return path
+
+
+def test_timed_out_and_marked_failed(house: House, lake: LakeUnderTest) -> None:
+    """Airflow skips the teardowns of a run that timed out, and the reaper takes its cluster and no other."""
+    lake.put(PHOTOS)
+    house.faults({"step": ".*", "do": "delay", "seconds": 600})
+    write_hasty(house.airflow.dags, timedelta(hours=1))
+    house.client.wait_for_dag(HASTY)
+    hasty, daily = lake.trigger(dag_id=HASTY), lake.trigger()
+    house.wait_for_task(hasty, "extract", "deferred", HASTY)
+    house.wait_for_task(daily, "extract", "deferred")
+    owned = {tags(one)[DAG_TAG]: one["Id"] for one in lake.clusters()}
+    foreign = [
+        rent(house, "somebody's"),
+        rent(house, "orchard another", **{LAKE_TAG: "s3://another/lake", DAG_TAG: DAILY, RUN_TAG: "gone"}),
+    ]
+
+    write_hasty(house.airflow.dags, timedelta(seconds=1))
+    run = house.wait(hasty, HASTY)
+    assert run.state == "failed"
+    assert run.states["terminate_cluster"] == "skipped"
+    wait_until(lambda: lake.steps(owned[HASTY]) == [("extract", "CANCELLED")])
+    assert house.cluster_state(owned[HASTY]) == "WAITING"
+
+    reaper = house.wait(lake.trigger(dag_id=REAPER), REAPER)
+    assert reaper.state == "success"
+    log = reaper.log("give_back_leaked_clusters")
+    assert f"{owned[HASTY]} (WAITING) of run {hasty} of {HASTY}: the run has ended, so it is terminated." in log
+    assert f"{owned[DAILY]} (RUNNING) of run {daily} of {DAILY}: the run goes on." in log
+    wait_until(lambda: house.cluster_state(owned[HASTY]) == "TERMINATED")
+    assert [house.cluster_state(one) for one in foreign] == ["WAITING", "WAITING"]
+    house.aws("emr").terminate_job_flows(JobFlowIds=foreign)
+    assert lake.steps(owned[DAILY]) == [("extract", "RUNNING")]
+
+    path = f"/dags/{DAILY}/dagRuns/{daily}/taskInstances/extract"
+    house.client.call("PATCH", path, json={"new_state": "failed"})
+    run = house.wait(daily)
+    assert run.state == "failed"
+    assert run.states | {"extract": "failed", "reduce": "upstream_failed", "terminate_cluster": "success"} == run.states
+    assert lake.steps(owned[DAILY]) == [("extract", "CANCELLED")]
+    wait_until(lambda: house.cluster_state(owned[DAILY]) == "TERMINATED")
+    assert len(lake.clusters()) == 2
+
+
+def rent(house: House, name: str, **tagged: str) -> str:
+    """Rent a cluster that is not ours; return its id."""
+    answer = house.aws("emr").run_job_flow(
+        Name=name,
+        ReleaseLabel="emr-7.14.0",
+        Applications=[{"Name": "Spark"}],
+        Instances={"InstanceCount": 1, "MasterInstanceType": "m5.xlarge", "KeepJobFlowAliveWhenNoSteps": True},
+        JobFlowRole="node",
+        ServiceRole="service",
+        Tags=[{"Key": key, "Value": value} for key, value in tagged.items()],
+    )
+    return str(answer["JobFlowId"])
+
+
+def test_cluster_terminated_by_somebody(house: House, lake: LakeUnderTest) -> None:
+    lake.put(PHOTOS)
+    house.faults({"step": "extract .*", "do": "delay", "seconds": 600, "times": 1})
+    run_id = lake.trigger()
+    house.wait_for_task(run_id, "extract", "deferred")
+    (cluster,) = lake.clusters()
+    house.aws("emr").terminate_job_flows(JobFlowIds=[cluster["Id"]])
+    run = house.wait(run_id)
+    assert run.state == "failed"
+    assert run.tries["extract"] == 1
+    log = run.log("extract")
+    assert f"Cluster {cluster['Id']} is TERMINATED (USER_REQUEST: Terminated by user request)" in log
+    assert "Clear the run's tasks to do it again." in log
+    assert lake.steps(cluster["Id"]) == [("extract", "INTERRUPTED")]
+
+    run.clear()
+    run = house.wait(run_id)
+    assert run.state == "success", run.states
+    _, second = lake.clusters()
+    assert lake.steps(second["Id"]) == [("extract", "COMPLETED"), ("reduce", "COMPLETED")]
+    assert lake.uris("embeddings") == lake.uris("coordinates") == sorted(PHOTOS)
