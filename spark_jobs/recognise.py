@@ -182,11 +182,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m spark_jobs.recognise", description=__doc__)
     parser.add_argument("photos", nargs="+", metavar="PHOTO", help="path or s3:// address of a photo")
     parser.add_argument("--lake", required=True, metavar="DIR", help="the lake: a folder, or s3://bucket[/prefix]")
+    parser.add_argument("--database", default="orchard", help="database of the tables (default: orchard)")
     parser.add_argument("--extractor", metavar="ARTEFACT", help="default: the one of the lake's newest recogniser")
     parser.add_argument("--json", action="store_true", help="print a JSON list, one object a photo")
     args = parser.parse_args(argv)
     try:
-        answers, errors = recognise(args.photos, LakeLocation.parse(args.lake), args.extractor)
+        answers, errors = recognise(args.photos, LakeLocation.parse(args.lake, args.database), args.extractor)
     except (ExtractorError, LakeError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
