@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+SHARED = REPOSITORY.parent / "shared"
+REAL_WEIGHTS = SHARED / "weights" / "mobilenet_v2_1.0_224_imagenet_ptq_no_top.h5"
 
 
 def run_export(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":

@@ -18,7 +18,7 @@ from urllib.request import urlopen
 import boto3
 import pytest
 
-from tests.artefacts import export
+from tests.artefacts import REAL_WEIGHTS, SHARED, export
 
 REGION = "eu-west-1"
 FIGURES = pytest.StashKey[list[str]]()
@@ -40,6 +40,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def random_artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """mobilenet_v2 in f32 with random weights: there without any download, and no good for recognition."""
     return export("mobilenet_v2", "--weights", "random:0", out=tmp_path_factory.mktemp("random"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Give the folder of real weights and photos beside the repository."""
+    if not REAL_WEIGHTS.is_file():
+        pytest.skip(f"needs real weights and photos: no {REAL_WEIGHTS}")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def real_artefact(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """mobilenet_v2 in f32 with Keras' own weights."""
+    return export("mobilenet_v2", "--weights", REAL_WEIGHTS, out=tmp_path_factory.mktemp("real"))
 
 
 @dataclass(frozen=True)

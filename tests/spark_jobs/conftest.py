@@ -14,30 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spark_jobs import photos
-from tests.artefacts import export, run_export
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-SHARED = REPOSITORY.parent / "shared"
-REAL_WEIGHTS = SHARED / "weights" / "mobilenet_v2_1.0_224_imagenet_ptq_no_top.h5"
+from tests.artefacts import REAL_WEIGHTS, REPOSITORY, SHARED, run_export
 
 
 @pytest.fixture(scope="session", name="run_export")
 def run_export_fixture() -> "Callable[..., subprocess.CompletedProcess[str]]":
     return run_export
-
-
-@pytest.fixture(scope="session")
-def shared() -> Path:
-    """Give the folder of real weights and photos beside the repository."""
-    if not REAL_WEIGHTS.is_file():
-        pytest.skip(f"needs real weights and photos: no {REAL_WEIGHTS}")
-    return SHARED
-
-
-@pytest.fixture(scope="session")
-def real_artefact(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """mobilenet_v2 in f32 with Keras' own weights."""
-    return export("mobilenet_v2", "--weights", REAL_WEIGHTS, out=tmp_path_factory.mktemp("real"))
 
 
 @dataclass(frozen=True)
