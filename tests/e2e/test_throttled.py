@@ -1,0 +1,14 @@
+"""An account whose EMR is busy: three calls of ten are refused."""
+
+from tests.e2e.house import House, LakeUnderTest, labels, sample
+
+PHOTOS = sample(labels(1)[0], 0, 1, 2, 3)
+
+
+def test_no_task_notices(house: House, lake: LakeUnderTest) -> None:
+    lake.put(PHOTOS)
+    house.faults({"call": ".*", "do": "throttle", "share": 0.3})
+    run = lake.run()
+    house.faults()
+    lake.assert_done_once(run, PHOTOS)
+    assert set(run.tries.values()) == {1}
