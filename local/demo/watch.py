@@ -44,7 +44,6 @@ class Watch:
         told: set[tuple[str, str, int]] = set()
         while True:
             self._check()
-            state = self._patiently(lambda: self._client.run(DAG, run_id)["state"])
             tasks = self._patiently(lambda: self._client.tasks(DAG, run_id))
             for name, one in sorted(tasks.items(), key=lambda item: item[1]["end_date"] or "9"):
                 if one["start_date"]:
@@ -53,8 +52,10 @@ class Watch:
                 if one["state"] in (*_OVER, "up_for_retry") and key not in told:
                     told.add(key)
                     self._tell(run_id, one, time.monotonic() - began.get(name, time.monotonic()))
-            if state in ("success", "failed"):
-                break
+            if all(one["state"] in _OVER for one in tasks.values()):
+                state = self._patiently(lambda: self._client.run(DAG, run_id)["state"])
+                if state in ("success", "failed"):
+                    break
             now = time.monotonic()
             going = [name for name, one in tasks.items() if one["state"] not in (None, *_OVER)]
             self._screen.show("       … " + ", ".join(f"{n} {now - began.get(n, now):.0f} s" for n in going))
