@@ -82,6 +82,10 @@ class Standalone:
             "LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
             "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
             "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
+            # All start at once, and a slow machine's API may be up half a minute after the scheduler: a task that was
+            # interrupted is started again at once, and would fail for good after eight seconds.
+            "WORKERS__EXECUTION_API_RETRIES": "8",
+            "WORKERS__EXECUTION_API_TIMEOUT": "30",
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
             "TRIGGERER__JOB_HEARTBEAT_SEC": "2",
             # Runs are triggered by hand here; by itself Airflow would start today's as soon as the DAG is unpaused.
