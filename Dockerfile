@@ -1,7 +1,7 @@
 # Two images, on the same base:
 #   airflow   Airflow with the pipeline: its api-server, scheduler, dag-processor and triggerer
 #   local     AWS on one machine: S3 and Glue, an EMR that runs Spark steps, and what exports extractors
-# Everything is pinned by hash. Behind a proxy with an authority of its own, give a base image that trusts it.
+# Python packages and jars are pinned by hash. Behind a proxy with an authority of its own, give a base image that trusts it.
 
 FROM apache/airflow:3.3.2 AS airflow
 COPY requirements-airflow.txt /opt/orchard/
@@ -9,11 +9,14 @@ RUN pip install --quiet --no-cache-dir --disable-pip-version-check --require-has
         --requirement /opt/orchard/requirements-airflow.txt
 USER root
 # Named volumes take their owner from what is here. Group 0, so that any uid may run this (AIRFLOW_UID).
-RUN install --directory --owner=50000 --group=0 --mode=2770 /opt/airflow/logs /settings
+RUN install --directory --owner=50000 --group=0 --mode=2770 /opt/airflow/logs /settings \
+    && chmod g+w /opt/airflow /home/airflow
 USER airflow
-COPY spark_jobs /opt/airflow/spark_jobs
-COPY plugins /opt/airflow/plugins
-COPY dags /opt/airflow/dags
+COPY --chown=50000:0 spark_jobs /opt/airflow/spark_jobs
+COPY --chown=50000:0 plugins /opt/airflow/plugins
+COPY --chown=50000:0 dags /opt/airflow/dags
+# A checkout may be private to its owner.
+RUN chmod -R g=u /opt/airflow/spark_jobs /opt/airflow/plugins /opt/airflow/dags
 
 
 FROM apache/airflow:3.3.2 AS local
@@ -34,8 +37,8 @@ RUN python -m local.jars jars.lock .jars
 COPY --chown=50000:0 plugins plugins
 COPY --chown=50000:0 spark_jobs spark_jobs
 COPY --chown=50000:0 local local
-# Steps start some seconds sooner with it.
-RUN python -m local.class_archive
+# The archive of classes lets steps start some seconds sooner.
+RUN chmod -R g=u local plugins spark_jobs && python -m local.class_archive
 EXPOSE 4566 5555
 ENTRYPOINT ["python", "-m"]
 CMD ["local", "--host", "0.0.0.0", "--data", "/data"]
