@@ -1,14 +1,192 @@
 """Days of growth, by the real scheduler on real servers."""
 
-from tests.e2e.house import LakeUnderTest, labels, sample
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+
+from tests.e2e.contents import assert_as_from_scratch, contents, newest, vectors
+from tests.e2e.house import DAILY, REPOSITORY, House, LakeUnderTest, Run, labels, sample
+
+ALL_GREEN = {
+    "find_new_photos": "success",
+    "anything_to_do": "success",
+    "stage_code": "success",
+    "create_cluster": "success",
+    "extract": "success",
+    "reduce": "success",
+    "terminate_cluster": "success",
+    "check_run": "success",
+    "report": "success",
+}
+BOTH_STEPS = [("extract", "COMPLETED"), ("reduce", "COMPLETED")]
 
 
-def test_two_days_a_day_with_nothing_and_the_first_day_again(lake: LakeUnderTest) -> None:
-    apple, other = labels(2)
-    lake.put(sample(apple, 0, 1, 2, 3) | sample(other, 0, 1, 2, 3))
-    first = lake.run("day-1")
-    assert first.state == "success", first.states
-    assert lake.uris("coordinates") == sorted([*sample(apple, 0, 1, 2, 3), *sample(other, 0, 1, 2, 3)])
+def test_days_of_growth(lake: LakeUnderTest) -> None:
+    """Growth, changes, deletions and bad photos; a day with nothing; the first day again; another basis."""
+    lake.configure(max_reject_share=0.5)
+    apple, banana, cherry = labels(3)
+    good = sample(apple, 0, 1, 2, 3) | sample(banana, 0, 1, 2, 3)
+    whole = sample(apple, 4)[f"{apple}/4.jpg"]
+    bad = {
+        f"{banana}/cut.jpg": whole[: len(whole) // 2],
+        f"{banana}/empty.jpg": b"",
+        f"{banana}/page.jpg": b"<html>404</html>",
+    }
+    lake.put(good | bad)
+
+    first = lake.run("growth-1")
+    assert (first.state, first.states) == ("success", ALL_GREEN)
+    assert lake.uris("embeddings") == lake.uris("coordinates") == sorted(good)
+    assert lake.uris("rejects") == sorted(bad)
+    reasons = [reason for _, reason in contents(lake, "rejects", "uri", "reason")]
+    assert reasons == [
+        "truncated: the image data ends early",
+        "the file is empty (0 bytes)",
+        "not an image that can be read: it begins with b'<html>404</html>'",
+    ]
+    assert first.xcom("check_run") == {"asked": 11, "embedded": 8, "rejected": 3}
+    assert_as_from_scratch(lake)
+    _check_clusters(lake, 1)
     (cluster,) = lake.clusters()
-    assert cluster["Status"]["State"] == "TERMINATED"
-    assert lake.steps(cluster["Id"]) == [("extract", "COMPLETED"), ("reduce", "COMPLETED")]
+    (row,) = lake.table("runs").to_pylist()
+    expected = {
+        **{"run_id": "growth-1", "listed": 11, "added": 11, "changed": 0, "deleted": 0, "left": 0},
+        **{"embedded": 8, "rejected": 3, "cluster": cluster["Id"], "instance_type": "m5.xlarge", "core_nodes": 1},
+        **{"vcpus": 4, "basis_id": newest(lake, "bases")["basis_id"], "why": newest(lake, "bases")["why"]},
+        "report": f"s3://{lake.bucket}/lake/reports/growth-1.html",
+    }
+    assert {name: row[name] for name in expected} == expected
+    _check_report(lake, first)
+    assert _asset_events(first) == ["orchard_coordinates", "orchard_embeddings", "orchard_recogniser"]
+
+    lake.put(sample(cherry, 0, 1) | {f"{apple}/0.jpg": sample(apple, 9)[f"{apple}/9.jpg"], f"{banana}/cut.jpg": whole})
+    lake.delete(f"{banana}/3.jpg")
+    second = lake.run("growth-2", refit="always")
+    assert (second.state, second.states) == ("success", ALL_GREEN)
+    assert second.plan | {"listed": 12, "added": 2, "changed": 2, "deleted": 1} == second.plan
+    present = sorted({*good, *sample(cherry, 0, 1), f"{banana}/cut.jpg"} - {f"{banana}/3.jpg"})
+    assert lake.uris("embeddings") == lake.uris("coordinates") == present
+    assert lake.uris("rejects") == sorted(bad.keys() - {f"{banana}/cut.jpg"})
+    assert_as_from_scratch(lake)
+    _check_clusters(lake, 2)
+
+    third = lake.run("growth-3")
+    assert third.state == "success"
+    nothing = ALL_GREEN | dict.fromkeys(list(ALL_GREEN)[2:], "skipped")
+    assert third.states == nothing
+    assert "12 listed: 0 new, 0 changed, 0 deleted" in third.log("find_new_photos")
+    assert "nothing to do: no cluster is rented" in third.log("find_new_photos")
+    assert _asset_events(third) == []
+    _check_clusters(lake, 2)
+
+    tables = {
+        "embeddings": ("uri", "etag", "label", "run_id"),
+        "coordinates": ("uri", "etag", "label", "run_id", "basis_id"),
+        "rejects": ("uri", "etag", "reason", "run_id"),
+        "batches": ("uri", "etag", "action", "run_id"),
+        "bases": ("basis_id", "count"),
+        "runs": ("run_id", "added", "changed", "deleted"),
+    }
+    before = {name: contents(lake, name, *columns) for name, columns in tables.items()}
+    places = vectors(lake, "coordinates", "coordinates")
+    first.clear()
+    again = lake.house.wait("growth-1")
+    assert (again.state, again.states) == ("success", ALL_GREEN)
+    # Five of its photos are another day's by now.
+    assert again.xcom("check_run") == {"asked": 11, "embedded": 6, "rejected": 2}
+    assert {name: contents(lake, name, *columns) for name, columns in tables.items()} == before
+    np.testing.assert_allclose(vectors(lake, "coordinates", "coordinates"), places, atol=1e-5 * np.abs(places).max())
+    assert_as_from_scratch(lake)
+    _check_clusters(lake, 3)
+
+    other = lake.run("growth-4", components=3)
+    assert (other.state, other.states) == ("success", ALL_GREEN)
+    assert "why      another basis is asked for" in other.log("find_new_photos")
+    assert "there is nothing to extract" in other.log("extract")
+    assert other.xcom("check_run") == {"asked": 0, "embedded": 0, "rejected": 0}
+    assert_as_from_scratch(lake, components=3)
+    assert lake.uris("coordinates") == present
+    *_, last = lake.clusters()
+    assert (len(lake.clusters()), last["Status"]["State"]) == (4, "TERMINATED")
+    assert lake.steps(last["Id"]) == [("reduce", "COMPLETED")]
+    assert [run for (run,) in contents(lake, "runs", "run_id")] == ["growth-1", "growth-2", "growth-4"]
+
+
+def _check_clusters(lake: LakeUnderTest, count: int) -> None:
+    """Check that so many clusters ever lived, that each did both steps once, and is gone."""
+    clusters = lake.clusters()
+    assert [cluster["Status"]["State"] for cluster in clusters] == ["TERMINATED"] * count
+    assert [lake.steps(cluster["Id"]) for cluster in clusters] == [BOTH_STEPS] * count
+
+
+def _check_report(lake: LakeUnderTest, run: Run) -> None:
+    """Follow the task's link as a person does, and as somebody who did not log in."""
+    client = run.house.client
+    path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/report/links"
+    url = client.call("GET", path)["extra_links"]["Report"]
+    assert url == f"{run.house.airflow.url}/orchard/reports/{run.run_id}"
+    assert httpx.get(url).status_code == 401
+    answer = client.http.get(url)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert answer.content == lake.read(f"lake/reports/{run.run_id}.html")
+    assert run.xcom("report") == f"s3://{lake.bucket}/lake/reports/{run.run_id}.html"
+    assert f"<h1>{run.run_id}</h1>" in answer.text
+    for uri, reason in contents(lake, "rejects", "uri", "reason"):
+        assert uri in answer.text
+        assert reason.replace("'", "&#39;").replace("<", "&lt;").replace(">", "&gt;") in answer.text
+    # Of the three bad photos one can be seen in part.
+    assert answer.text.count('<img src="data:image/jpeg;base64,') == 1
+    assert answer.text.count("Nothing to see of the photo") == 2
+    assert client.http.get(f"{run.house.airflow.url}/orchard/reports/no-such-run").status_code == 404
+
+
+def _asset_events(run: Run) -> list[str]:
+    """List the assets that a run said are new; only check_run may."""
+    asked = {"source_dag_id": DAILY, "source_run_id": run.run_id}
+    events = run.house.client.call("GET", "/assets/events", params=asked)["asset_events"]
+    assert {event["source_task_id"] for event in events} <= {"check_run"}
+    return sorted(event["name"] for event in events)
+
+
+def test_real_photos_are_recognised(house: House, lake: LakeUnderTest, shared: Path, real_artefact: Path) -> None:
+    """One day on real photos of six kinds; then photos that the lake has never seen."""
+    fruits = shared / "data" / "fruits-360"
+    kinds = sorted(path.name for path in (fruits / "Training").iterdir())[::4]
+    assert len(kinds) == 6
+    house.aws("s3").upload_file(str(real_artefact), lake.bucket, f"lake/extractors/{real_artefact.name}")
+    lake.configure(extractor=real_artefact.stem)
+    photos = [path for kind in kinds for path in sorted((fruits / "Training" / kind).glob("*.jpg"))[:20]]
+    lake.put({f"{path.parent.name}/{path.name}": path.read_bytes() for path in photos})
+
+    run = lake.run("real-1")
+    assert (run.state, run.states) == ("success", ALL_GREEN)
+    assert run.xcom("check_run") == {"asked": 120, "embedded": 120, "rejected": 0}
+    assert lake.uris("coordinates") == sorted(f"{path.parent.name}/{path.name}" for path in photos)
+    assert_as_from_scratch(lake)
+    _check_clusters(lake, 1)
+
+    unseen = [path for kind in kinds for path in sorted((fruits / "Test" / kind).glob("*.jpg"))[::3]]
+    answers = _recognise(house, unseen, "--lake", f"s3://{lake.bucket}/lake", "--database", lake.database)
+    right = [path.parent.name == answer["labels"][0]["label"] for path, answer in zip(unseen, answers, strict=True)]
+    assert len(right) >= 60
+    assert sum(right) >= 0.9 * len(right)
+
+
+def _recognise(house: House, photos: list[Path], *options: str) -> list[dict[str, Any]]:
+    command = [sys.executable, "-m", "spark_jobs.recognise", *map(str, photos), *options, "--json"]
+    done = subprocess.run(
+        command,
+        cwd=REPOSITORY,
+        env=house.airflow.settings() | {"PYTHONPATH": f"{REPOSITORY}/plugins"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return list(json.loads(done.stdout))
