@@ -1,6 +1,7 @@
 """Screen: what the demo says, with the time since its start, and one line that changes where there is a terminal."""
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ class Screen:
     def show(self, text: str) -> None:
         """Change the line that shows what goes on; nothing where there is no terminal."""
         if self._terminal:
-            width = os.get_terminal_size().columns - 1
+            width = shutil.get_terminal_size().columns - 1
             self._clear()
             print(text[:width], end="", flush=True)
 

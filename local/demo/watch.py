@@ -58,7 +58,8 @@ class Watch:
                     break
             now = time.monotonic()
             going = [name for name, one in tasks.items() if one["state"] not in (None, *_OVER)]
-            self._screen.show("       … " + ", ".join(f"{n} {now - began.get(n, now):.0f} s" for n in going))
+            if going:
+                self._screen.show("       … " + ", ".join(f"{n} {now - began.get(n, now):.0f} s" for n in going))
             time.sleep(_POLL_SECONDS)
         self._screen.show("")
         if skipped := [name for name, one in tasks.items() if one["state"] == "skipped"]:
