@@ -4,10 +4,10 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 UV := .venv/bin/uv
 UV_VERSION := 0.13.8
 
-.PHONY: help setup demo lint test smoke bench lock clean
+.PHONY: help setup demo screenshots lint test smoke bench lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/installed .jars/classes.jsa ## make .venv (Python packages, Java) and .jars (Iceberg for Spark)
 
@@ -36,6 +36,9 @@ $(UV):
 demo: setup ## the whole pipeline on this machine; PHOTOS=dir WEIGHTS=file PORT=number DATA=dir DETACH=1
 	@.venv/bin/python -m local.demo $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(WEIGHTS),--weights "$(WEIGHTS)") \
 		$(if $(PORT),--port "$(PORT)") $(if $(DATA),--data "$(DATA)") $(if $(filter-out 0,$(DETACH)),--detach)
+
+screenshots: setup ## the README's pictures anew, from a demo of their own; WEIGHTS=file
+	.venv/bin/python -m local.screenshots $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
 lint: setup ## ruff and mypy
 	.venv/bin/ruff check .

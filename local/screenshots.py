@@ -4,11 +4,14 @@ Not part of the demo: it wants a Chromium, the machine's own or Playwright's.
 """
 
 import argparse
+import re
 import shutil
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,8 @@ from local.standalone import USER, Client
 DAG = "orchard_daily"
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _WIDTH, _HEIGHT = 1440, 900
+_ROOT = Path(__file__).parent.parent
+_UP = re.compile(r"stays up at (?P<url>\S+) \(user \S+ password (?P<password>\S+)\)")
 
 
 def take(url: str, password: str, folder: Path) -> list[Path]:
@@ -85,14 +90,35 @@ def _shoot(shown: Page | Locator, path: Path, **options: Any) -> Path:
     return path
 
 
+@contextmanager
+def _demo(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Run a demo until it has told its story; give the address and the password of its Airflow."""
+    command = [sys.executable, "-m", "local.demo", "--data", str(_ROOT / ".orchard" / "screenshots"), *arguments]
+    demo = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        for line in demo.stdout or ():
+            print(line, end="", flush=True)
+            if up := _UP.search(line):
+                yield up["url"], up["password"]
+                return
+        raise RuntimeError(f"The demo ended with {demo.wait()} before it had told its story.")
+    finally:
+        demo.send_signal(signal.SIGINT)
+        demo.wait()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m local.screenshots", description=__doc__)
-    parser.add_argument("--url", default="http://localhost:8080", help="of the demo's Airflow")
-    parser.add_argument("--password", required=True, help=f"of its user {USER}")
-    parser.add_argument("--out", type=Path, default=Path("docs/pictures"), help="default: docs/pictures")
-    options = parser.parse_args(argv)
-    for path in take(options.url.rstrip("/"), options.password, options.out):
-        print(path)
+    """Take the pictures of a demo of its own, or of one that is up."""
+    parser = argparse.ArgumentParser(
+        prog="python -m local.screenshots", description=__doc__, epilog="Other arguments are the demo's."
+    )
+    parser.add_argument("--url", help="of an Airflow that is up; default: a demo is run for it")
+    parser.add_argument("--password", help=f"of its user {USER}")
+    parser.add_argument("--out", type=Path, default=_ROOT / "docs" / "pictures", help="default: docs/pictures")
+    options, demo = parser.parse_known_args(argv)
+    with nullcontext((options.url, options.password)) if options.url else _demo(demo) as (url, password):
+        for path in take(url.rstrip("/"), password, options.out):
+            print(path)
     return 0
 
 
