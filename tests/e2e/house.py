@@ -60,7 +60,8 @@ class House:
     client: Client = field(init=False)
     process: Guarded = field(init=False)  # `airflow standalone`
     _clients: dict[str, Any] = field(default_factory=dict)
-    _replacements: list[Guarded] = field(default_factory=list)
+    _replacements: list[Guarded] = field(default_factory=list)  # of services of Airflow
+    _new_emrs: list[Guarded] = field(default_factory=list)
 
     def aws(self, service: str) -> Any:
         """Open a boto3 client of the servers."""
@@ -153,8 +154,8 @@ class House:
         assert not left, left
 
     def start_emr(self) -> None:
-        """Start the local EMR again, on the same data; it ends with us."""
-        self._new_emr = self.stack._emr(())
+        """Start the local EMR again, on the same data."""
+        self._new_emrs.append(self.stack._emr(()))
         wait_until(lambda: self.stack.answers)
 
     def emr_runs(self, job: str) -> bool:
@@ -177,6 +178,8 @@ class House:
         for guard in self._replacements:
             guard.stop(10)
         self.airflow.stop(self.process)
+        for guard in self._new_emrs:
+            guard.stop(10)
 
     def lake(self) -> "LakeUnderTest":
         """Make a lake in a bucket of its own, and make it the DAG's."""
