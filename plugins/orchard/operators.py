@@ -146,12 +146,15 @@ class RunStepOperator(EmrAddStepsOperator):
         if folder is None:
             return
         until = time.monotonic() + patience
-        while (tail := emr.last_lines(s3, f"{folder}stderr.gz", _LINES)) is None and time.monotonic() < until:
-            time.sleep(5)
-        if tail is None:
-            self.log.error("EMR has not brought the step's logs yet: they will be under %s", folder)
-        else:
-            self.log.error("The last lines of %sstderr.gz:\n%s", folder, tail)
+        for name in ("stdout", "stderr"):  # the first holds all that Python said: spark-submit sends both streams there
+            log = f"{folder}{name}.gz"
+            while (tail := emr.last_lines(s3, log, _LINES)) is None and time.monotonic() < until:
+                time.sleep(5)
+            if tail is None:
+                self.log.error("EMR has not brought the step's logs yet: they will be under %s", folder)
+                return
+            if tail:
+                self.log.error("The last lines of %s:\n%s", log, tail)
 
     def on_kill(self) -> None:
         """Cancel the step; while the task is deferred, its trigger does."""
