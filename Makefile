@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 UV := .venv/bin/uv
 UV_VERSION := 0.13.8
 
-.PHONY: help setup demo screenshots lint test smoke bench lock clean
+.PHONY: help setup demo screenshots lint test test-all smoke bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,8 +45,14 @@ lint: setup ## ruff and mypy
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-test: setup ## all tests; photos and weights in ../shared are used where they are
-	.venv/bin/python -m pytest
+# Two processes: one waits for Airflow while the other computes.
+PYTEST = .venv/bin/python -m pytest --numprocesses 2 --dist loadgroup
+
+test: setup ## the tests but the longest; photos and weights in ../shared are used where they are
+	$(PYTEST) -m "not long"
+
+test-all: setup ## all tests
+	$(PYTEST)
 
 smoke: setup ## docker-compose for real: build, start, run the DAG, tear down; says so where there is no engine
 	.venv/bin/python -m local.compose.smoke

@@ -36,6 +36,27 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(line)
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the figures of one of several processes to the first."""
+    if output := getattr(session.config, "workeroutput", None):
+        output["figures"] = session.config.stash.get(FIGURES, [])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Take the figures of another process; one that crashed has none."""
+    node.config.stash.setdefault(FIGURES, []).extend(getattr(node, "workeroutput", {}).get("figures", []))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Share the tests out to processes by their file, what needs an Airflow as one; the longest begin."""
+    here = Path(__file__).parent
+    for item in items:
+        file = item.path.relative_to(here).as_posix()
+        item.add_marker(pytest.mark.xdist_group("e2e" if file.startswith("e2e/") else file))
+    items.sort(key=lambda item: item.path.parent.name not in ("e2e", "demo"))  # stable: otherwise as collected
+
+
 @pytest.fixture(scope="session")
 def random_artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """mobilenet_v2 in f32 with random weights: there without any download, and no good for recognition."""

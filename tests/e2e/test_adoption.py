@@ -1,6 +1,10 @@
 """A call to EMR whose answer never came: the retry takes what the call left, and makes no second one."""
 
+import pytest
+
 from tests.e2e.house import House, LakeUnderTest, labels, sample, wait_until
+
+pytestmark = pytest.mark.long
 
 PHOTOS = sample(labels(1)[0], 0, 1, 2, 3)
 

@@ -4,8 +4,12 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from orchard.cluster import DAG_TAG, LAKE_TAG, RUN_TAG
 from tests.e2e.house import DAILY, REAPER, House, LakeUnderTest, Run, labels, sample, tags, wait_until
+
+pytestmark = pytest.mark.long
 
 PHOTOS = sample(labels(1)[0], 0, 1, 2, 3)
 HASTY = "orchard_hasty"

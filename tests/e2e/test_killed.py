@@ -2,7 +2,11 @@
 
 import signal
 
+import pytest
+
 from tests.e2e.house import DAILY, House, LakeUnderTest, labels, sample, wait_until
+
+pytestmark = pytest.mark.long
 
 PHOTOS = sample(labels(1)[0], 0, 1, 2, 3)
 
