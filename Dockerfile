@@ -37,8 +37,7 @@ RUN python -m local.jars jars.lock .jars
 COPY --chown=50000:0 plugins plugins
 COPY --chown=50000:0 spark_jobs spark_jobs
 COPY --chown=50000:0 local local
-# The archive of classes lets steps start some seconds sooner.
-RUN chmod -R g=u local plugins spark_jobs && python -m local.class_archive
+RUN chmod -R g=u local plugins spark_jobs
 EXPOSE 4566 5555
 ENTRYPOINT ["python", "-m"]
 CMD ["local", "--host", "0.0.0.0", "--data", "/data"]
