@@ -18,6 +18,7 @@ from local.guarded import Guarded
 from local.stack import free_port
 
 _ROOT = Path(__file__).parent.parent
+_TRIES = 4  # of a call that Airflow's server could not answer
 _START_SECONDS = 300
 USER = "admin"
 
@@ -171,8 +172,15 @@ class Client:
         return cls(url, httpx.Client(base_url=f"{url}/api/v2", headers=headers, timeout=60))
 
     def call(self, method: str, path: str, **given: Any) -> Any:
-        """Call, and return the answer's JSON (or text, where it is none)."""
-        answer = self.http.request(method, path, **given)
+        """Call, and return the answer's JSON (or text, where it is none).
+
+        SQLite has one writer: where several runs begin at once, Airflow answers 500 now and then, having done nothing.
+        """
+        for attempt in range(_TRIES):
+            answer = self.http.request(method, path, **given)
+            if not answer.is_server_error or attempt + 1 == _TRIES:
+                break
+            time.sleep(1 + attempt)
         if answer.is_error:
             raise AirflowError(f"{method} {path}: {answer.status_code} {answer.text[:2000]}")
         if answer.content and answer.headers.get("content-type", "").startswith("application/json"):

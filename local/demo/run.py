@@ -41,6 +41,9 @@ class Given:
         if weights and not weights.startswith("random:") and weights != "imagenet":
             if not Path(weights).is_file():
                 raise FileNotFoundError(f"{weights}: expected a file of weights; there is no such file.")
+            with open(weights, "rb") as file:
+                if not file.read(8).startswith((b"\x89HDF\r\n\x1a\n", b"PK")):
+                    raise StoryError(f"{weights}: expected a file of Keras' weights, .h5 or .keras; it is neither.")
             weights = str(Path(weights).absolute())
         if photos is not None:
             photos = photos.absolute()

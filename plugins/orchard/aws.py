@@ -104,6 +104,19 @@ def exists(s3: Any, address: str) -> bool:
     return True
 
 
+def bucket_exists(s3: Any, address: str) -> bool:
+    """Say whether the bucket of an address is there."""
+    from botocore.exceptions import ClientError
+
+    try:
+        s3.head_bucket(Bucket=split(address)[0])
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("404", "NoSuchBucket", "NotFound"):
+            return False
+        raise
+    return True
+
+
 def write_object(s3: Any, address: str, data: bytes, content_type: str) -> None:
     """Write an object."""
     bucket, key = split(address)

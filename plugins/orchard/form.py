@@ -114,7 +114,17 @@ class Wishes:
 
     @classmethod
     def read(cls, params: Mapping[str, Any]) -> "Wishes":
-        """Read a run's Params."""
+        """Read a run's Params.
+
+        Raises
+        ------
+        ValueError
+            One is unknown: Airflow takes any, and a run that was misspelt would cost money.
+        """
+        if unknown := sorted(params.keys() - cls.__dataclass_fields__.keys()):
+            raise ValueError(
+                f"Unknown Params {', '.join(unknown)}: expected some of {', '.join(cls.__dataclass_fields__)}."
+            )
         given = {name: params[name] for name in cls.__dataclass_fields__ if name in params}
         if given.get("prefixes") is not None:
             # The form sends a string a line: a field that was emptied is one that is empty.

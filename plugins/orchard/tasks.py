@@ -51,6 +51,11 @@ def make_plan(dag_id: str, dag_run_id: str, params: Mapping[str, Any]) -> Plan:
     except ValueError as error:
         raise AirflowFailException(str(error)) from error
     s3 = aws.client("s3", settings.region)
+    for address in (settings.root, *settings.prefixes):
+        if not aws.bucket_exists(s3, address):
+            raise AirflowFailException(
+                f"{address}: there is no such bucket. Expected one that exists, in your account."
+            )
     _check_artefact(s3, settings.root, extractor_id)
     catalog = open_catalog(settings.root, settings.database, aws.catalog_properties(settings.region))
     run_id = safe_run_id(dag_run_id)
@@ -70,6 +75,8 @@ def make_plan(dag_id: str, dag_run_id: str, params: Mapping[str, Any]) -> Plan:
     except MassDeletionError as error:
         raise AirflowFailException(str(error)) from error
     find_seconds = time.monotonic() - started
+    if not found.listed:
+        _LOG.warning("No photo at all is under %s: is that where they are?", ", ".join(settings.prefixes))
     options = step_options(settings, wishes)
     why = reason(
         found.added + found.changed + found.deleted,

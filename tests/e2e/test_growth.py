@@ -131,6 +131,8 @@ def _check_report(lake: LakeUnderTest, run: Run) -> None:
     url = client.call("GET", path)["extra_links"]["Report"]
     assert url == f"{run.house.airflow.url}/orchard/reports/{run.run_id}"
     assert httpx.get(url).status_code == 401
+    person = httpx.get(url, headers={"accept": "text/html"})
+    assert person.is_redirect and "/auth/login" in person.headers["location"]
     answer = client.http.get(url)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert answer.content == lake.read(f"lake/reports/{run.run_id}.html")

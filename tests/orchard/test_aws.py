@@ -12,7 +12,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from orchard.aws import never_twice
+from orchard.aws import bucket_exists, exists, never_twice, read_object, write_object
 
 URL = "https://elasticmapreduce.eu-west-1.amazonaws.com/"
 
@@ -93,3 +93,16 @@ def test_other_calls_are_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
     wire = Wire(monkeypatch, LOST, answer(200, b'{"Clusters": []}'))
     never_twice(wire.client, "RunJobFlow", "AddJobFlowSteps")
     assert wire.client.list_clusters()["Clusters"] == []
+
+
+def test_objects_and_buckets(bucket: str) -> None:
+    s3 = boto3.client("s3")
+    address = f"s3://{bucket}/lake/a b.txt"
+    assert not exists(s3, address)
+    with pytest.raises(FileNotFoundError, match=r"a b\.txt"):
+        read_object(s3, address)
+    write_object(s3, address, b"fruit", "text/plain")
+    assert exists(s3, address)
+    assert read_object(s3, address) == b"fruit"
+    assert bucket_exists(s3, address)
+    assert not bucket_exists(s3, "s3://there-is-no-such-bucket/lake")

@@ -126,6 +126,15 @@ def test_components_and_variance_exclude_each_other() -> None:
     assert str(refused.value) == "Params components and variance: expected one of them, got 20 and 0.9."
 
 
+def test_an_unknown_field_is_refused() -> None:
+    with pytest.raises(ValueError) as refused:
+        Wishes.read({"planonly": True, "limit": 8, "Limit": 8})
+    assert str(refused.value) == (
+        "Unknown Params Limit, planonly: expected some of prefixes, limit, mass_deletion_meant, extractor, components, "
+        "variance, standardize, refit, core_nodes, keep_cluster, plan_only."
+    )
+
+
 @pytest.mark.parametrize("chosen", [{"components": 20}, {"variance": 0.9}, {"standardize": False}])
 def test_asking_for_a_basis(chosen: dict[str, Any]) -> None:
     assert Wishes(**chosen).asks_for_a_basis

@@ -2,9 +2,11 @@
 
 from typing import Annotated
 
+from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.core_api.security import requires_access_dag
-from fastapi import Depends, FastAPI, HTTPException, Path
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi import Depends, FastAPI, HTTPException, Path, Request
+from fastapi.exception_handlers import http_exception_handler
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from orchard import aws, emr
 from orchard.settings import read_settings
@@ -15,6 +17,14 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 app = FastAPI(title="Orchard", docs_url=None, redoc_url=None, openapi_url=None)
 _MAY_SEE = [Depends(requires_access_dag(method="GET", param_dag_id=DAG_ID))]
+
+
+@app.exception_handler(HTTPException)
+async def refuse(request: Request, error: HTTPException) -> Response:
+    """Send a person who is not logged in to the log-in, and back; a program gets the refusal."""
+    if error.status_code == 401 and "text/html" in request.headers.get("accept", ""):
+        return RedirectResponse(get_auth_manager().get_url_login(next_url=str(request.url)))
+    return await http_exception_handler(request, error)
 
 
 @app.get("/reports/{run_id}", dependencies=_MAY_SEE)

@@ -169,6 +169,7 @@ def test_killed(start: Callable[..., Running]) -> None:
     [
         (["--photos", "missing"], r"missing: expected a folder of photos.*there is no such folder"),
         (["--photos", "docs"], r"docs: expected 12 photos or more|docs: expected photos"),
+        (["--weights", "README.md"], r"README\.md: expected a file of Keras' weights, \.h5 or \.keras; it is neither"),
         (["--weights", "missing.h5"], r"missing\.h5: expected a file of weights; there is no such file"),
     ],
 )
