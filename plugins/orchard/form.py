@@ -57,7 +57,7 @@ def form() -> dict[str, Param]:
             None,
             type=["null", "boolean"],
             title="Standardize",
-            description=f"PCA of standardised features. {_EMPTY}",
+            description="PCA of standardised features. Untouched: as the settings say.",
         ),
         "refit": Param(
             "auto",
