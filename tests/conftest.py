@@ -48,6 +48,7 @@ def pytest_testnodedown(node: Any, error: object) -> None:
     node.config.stash.setdefault(FIGURES, []).extend(getattr(node, "workeroutput", {}).get("figures", []))
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Share the tests out to processes by their file, what needs an Airflow as one; the longest begin."""
     here = Path(__file__).parent
