@@ -46,7 +46,7 @@ lint: setup ## ruff and mypy
 	.venv/bin/mypy
 
 # Two processes: one waits for Airflow while the other computes.
-PYTEST = .venv/bin/python -m pytest --numprocesses 2 --dist loadgroup
+PYTEST = .venv/bin/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 test: setup ## the tests but the longest; photos and weights in ../shared are used where they are
 	$(PYTEST) -m "not long"

@@ -48,14 +48,22 @@ def pytest_testnodedown(node: Any, error: object) -> None:
     node.config.stash.setdefault(FIGURES, []).extend(getattr(node, "workeroutput", {}).get("figures", []))
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Share the tests out to processes by their file, what needs an Airflow as one; the longest begin."""
-    here = Path(__file__).parent
-    for item in items:
-        file = item.path.relative_to(here).as_posix()
-        item.add_marker(pytest.mark.xdist_group("e2e" if file.startswith("e2e/") else file))
+    """Let the longest begin."""
     items.sort(key=lambda item: item.path.parent.name not in ("e2e", "demo"))  # stable: otherwise as collected
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Share the tests out to processes by their file, the end-to-end ones as one: they live in one house."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "tests/e2e" if file.startswith("tests/e2e/") else file
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

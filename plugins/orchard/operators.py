@@ -108,10 +108,10 @@ class RunStepOperator(EmrAddStepsOperator):
         self.defer(
             trigger=StepTrigger(self.cluster_id, self._step_id, plan.region, settings.poll_seconds),
             method_name="resume",
-            kwargs={"step_id": self._step_id},
+            kwargs={"step_id": self._step_id, "found": bool(found)},
         )
 
-    def resume(self, context: Any, event: Mapping[str, Any], step_id: str) -> str:
+    def resume(self, context: Any, event: Mapping[str, Any], step_id: str, found: bool = False) -> str:
         """Go on when the step has ended: tell what it did, or all that can be known of why it failed."""
         plan = Plan.from_dict(self.plan)
         self.region_name = plan.region
@@ -126,6 +126,9 @@ class RunStepOperator(EmrAddStepsOperator):
         what = f"Step {self.step} ({step_id}) is {event['state']}"
         if event["gone"]:
             raise AirflowFailException(f"{event['gone']}; {what}. Clear the run's tasks to do it again.")
+        if found and event["state"] in ("CANCELLED", "CANCEL_PENDING"):
+            # A task that is cleared cancels its step, and may find it again before that is done.
+            raise AirflowException(f"{what}, which an earlier try had added: another try adds it anew.")
         if event["state"] in ("CANCELLED", "CANCEL_PENDING"):
             raise AirflowFailException(f"{what}: somebody cancelled it.")
         raise AirflowException(f"{what}; see the traceback above.")

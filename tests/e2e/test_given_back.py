@@ -71,7 +71,8 @@ def test_timed_out_and_marked_failed(house: House, lake: LakeUnderTest) -> None:
     run = house.wait(daily)
     assert run.state == "failed"
     assert run.states | {"extract": "failed", "reduce": "upstream_failed", "terminate_cluster": "success"} == run.states
-    assert lake.steps(owned[DAILY]) == [("extract", "CANCELLED")]
+    # Its task's end cancels the step, the reaper takes the cluster from under it: whichever comes first.
+    assert lake.steps(owned[DAILY]) in ([("extract", "CANCELLED")], [("extract", "INTERRUPTED")])
     wait_until(lambda: house.cluster_state(owned[DAILY]) == "TERMINATED")
     assert len(lake.clusters()) == 2
 
