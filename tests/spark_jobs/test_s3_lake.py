@@ -35,13 +35,13 @@ def test_days_of_growth(aws: object, bucket: str, random_artefact: Path, tmp_pat
     arguments = (f"s3://{bucket}/photos/", "--lake", f"s3://{bucket}/lake", "--components", "3")
 
     (first,) = call("run_local", *arguments, "--extractor", random_artefact)
-    assert first["found"] == {"listed": 17, "added": 17, "changed": 0, "deleted": 0}
+    assert first["found"] == {"listed": 17, "added": 17, "changed": 0, "deleted": 0, "left": 0}
     assert (first["extracted"]["embedded"], first["extracted"]["rejected"]) == (16, 1)
 
     s3.delete_object(Bucket=bucket, Key=keys[0])
     s3.put_object(Bucket=bucket, Key=keys[-4], Body=paths[5].read_bytes())
     (second,) = call("run_local", *arguments)
-    assert second["found"] == {"listed": 16, "added": 0, "changed": 1, "deleted": 1}
+    assert second["found"] == {"listed": 16, "added": 0, "changed": 1, "deleted": 1, "left": 0}
     catalog = open_catalog(f"s3://{bucket}/lake")
     for table in ("embeddings", "coordinates"):
         rows = catalog.load_table(("orchard", table)).scan(selected_fields=("uri", "label")).to_arrow().to_pylist()
