@@ -1,0 +1,23 @@
+"""Commands for where Airflow runs: ``python -m orchard COMMAND``, each a module of its own with ``main(argv)``."""
+
+import sys
+from importlib import import_module
+
+COMMANDS = {
+    "doctor": "check that all is there that a run needs, and say what to do about what is not",
+    "estimate": "minutes and dollars of a number of photos",
+    "prices": "refresh the price list from AWS",
+}
+
+
+def main(argv: list[str]) -> int:
+    """Run a command."""
+    if not argv or argv[0] not in COMMANDS:
+        print("usage: python -m orchard COMMAND [--help]\n")
+        print("\n".join(f"  {name:10} {what}" for name, what in COMMANDS.items()))
+        return 0 if argv[:1] in (["--help"], ["-h"]) else 2
+    return int(import_module(f"orchard.{argv[0]}").main(argv[1:]))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
