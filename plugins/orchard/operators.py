@@ -120,12 +120,15 @@ class RunStepOperator(EmrAddStepsOperator):
             did = json.loads(read_object(s3, f"{plan.lake}/steps/{plan.run_id}/{self.step}.json"))
             self.log.info("Step %s is done: %s", step_id, did)
             return step_id
+        # Looked at again: a step may be seen to end just before its cluster is.
+        cluster = emr.describe(self.hook.conn, self.cluster_id)
+        gone = emr.gone(cluster)
         # The logs of a step whose cluster ended are there when the cluster is, or never come.
-        failed_alone = event["state"] == "FAILED" and not event["gone"]
-        self._tell(s3, plan, step_id, read_settings().log_seconds if failed_alone else 0.0)
+        failed_alone = event["state"] == "FAILED" and not gone
+        self._tell(s3, plan, cluster, step_id, read_settings().log_seconds if failed_alone else 0.0)
         what = f"Step {self.step} ({step_id}) is {event['state']}"
-        if event["gone"]:
-            raise AirflowFailException(f"{event['gone']}; {what}. Clear the run's tasks to do it again.")
+        if gone:
+            raise AirflowFailException(f"{gone}; {what}. Clear the run's tasks to do it again.")
         if found and event["state"] in ("CANCELLED", "CANCEL_PENDING"):
             # A task that is cleared cancels its step, and may find it again before that is done.
             raise AirflowException(f"{what}, which an earlier try had added: another try adds it anew.")
@@ -133,7 +136,7 @@ class RunStepOperator(EmrAddStepsOperator):
             raise AirflowFailException(f"{what}: somebody cancelled it.")
         raise AirflowException(f"{what}; see the traceback above.")
 
-    def _tell(self, s3: Any, plan: Plan, step_id: str, patience: float) -> None:
+    def _tell(self, s3: Any, plan: Plan, cluster: Mapping[str, Any], step_id: str, patience: float) -> None:
         """Log the traceback that the job left, and the end of its log as soon as EMR has brought it."""
         address = f"{plan.lake}/steps/{plan.run_id}/{self.step}.traceback"
         try:
@@ -141,7 +144,6 @@ class RunStepOperator(EmrAddStepsOperator):
             patience = 0.0
         except FileNotFoundError:
             self.log.error("The job left no traceback at %s: it did not come to its own code, or was killed.", address)
-        cluster = emr.describe(self.hook.conn, self.cluster_id)
         status = self.hook.conn.describe_step(ClusterId=self.cluster_id, StepId=step_id)["Step"]["Status"]
         if details := status.get("FailureDetails"):
             self.log.error("EMR says: %s", details)

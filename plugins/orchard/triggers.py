@@ -61,9 +61,8 @@ class StepTrigger(BaseTrigger):
         cluster = (await emr.describe_cluster(ClusterId=self.cluster_id))["Cluster"]
         step = (await emr.describe_step(ClusterId=self.cluster_id, StepId=self.step_id))["Step"]
         state = step["Status"]["State"]
-        why = None if state in DONE else gone(cluster)
-        ended = why is not None or state in DONE or state in FAILED[1:]
-        return {"state": state, "cluster": cluster["Status"]["State"], "gone": why, "ended": ended}
+        ended = gone(cluster) is not None or state in DONE or state in FAILED[1:]
+        return {"state": state, "cluster": cluster["Status"]["State"], "ended": ended}
 
     async def on_kill(self) -> None:
         """Cancel the step when a person marks its task as failed or clears it."""

@@ -101,7 +101,7 @@ def test_cluster_terminated_by_somebody(house: House, lake: LakeUnderTest) -> No
     house.aws("emr").terminate_job_flows(JobFlowIds=[cluster["Id"]])
     run = house.wait(run_id)
     assert run.state == "failed"
-    assert run.tries["extract"] == 1
+    assert run.tries["extract"] == 1, run.log("extract", 1)
     log = run.log("extract")
     assert re.search(rf"Cluster {cluster['Id']} is TERMINAT(ING|ED) \(USER_REQUEST: Terminated by user request\)", log)
     assert "Clear the run's tasks to do it again." in log
