@@ -3,7 +3,13 @@
 Where there is no such connection, boto3's own chain is asked: environment, profile, role.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from orchard.bucket import THREADS
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
 
 CONNECTION = "aws_default"
 RETRIES = {"retries": {"mode": "adaptive", "max_attempts": 10}}  # EMR's API is throttled by account
@@ -14,8 +20,7 @@ def hook(service: str, region: str) -> Any:
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
     from botocore.config import Config
 
-    # As wide as discovery lists.
-    config = Config(**RETRIES, max_pool_connections=32)
+    config = Config(**RETRIES, max_pool_connections=THREADS)  # as wide as discovery lists
     return AwsGenericHook(aws_conn_id=CONNECTION, client_type=service, region_name=region, config=config)
 
 
@@ -69,6 +74,13 @@ def catalog_properties(region: str) -> dict[str, str]:
     return properties
 
 
+def catalog(lake: str, database: str, region: str) -> "Catalog":
+    """Open a lake's catalog with what the connection says."""
+    from orchard.lake import open_catalog
+
+    return open_catalog(lake, database, catalog_properties(region))
+
+
 def split(address: str) -> tuple[str, str]:
     """Split ``s3://bucket/key``."""
     bucket, _, key = address.removeprefix("s3://").partition("/")
@@ -92,26 +104,22 @@ def read_object(s3: Any, address: str) -> bytes:
 
 def exists(s3: Any, address: str) -> bool:
     """Say whether an object is there."""
-    from botocore.exceptions import ClientError
-
     bucket, key = split(address)
-    try:
-        s3.head_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NotFound", "NoSuchBucket"):
-            return False
-        raise
-    return True
+    return _found(s3.head_object, Bucket=bucket, Key=key)
 
 
 def bucket_exists(s3: Any, address: str) -> bool:
     """Say whether the bucket of an address is there."""
+    return _found(s3.head_bucket, Bucket=split(address)[0])
+
+
+def _found(head: Callable[..., Any], **what: str) -> bool:
     from botocore.exceptions import ClientError
 
     try:
-        s3.head_bucket(Bucket=split(address)[0])
+        head(**what)
     except ClientError as error:
-        if error.response["Error"]["Code"] in ("404", "NoSuchBucket", "NotFound"):
+        if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NoSuchBucket", "NotFound"):
             return False
         raise
     return True

@@ -4,6 +4,7 @@ import gzip
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from orchard.aws import read_object
 from orchard.cluster import LAKE_TAG, LIVE, RUN_TAG
 
 DONE, GOING = ("COMPLETED",), ("PENDING", "RUNNING")
@@ -69,10 +70,9 @@ def step_logs(cluster: Mapping[str, Any], step_id: str) -> str | None:
 
 def last_lines(s3: Any, address: str, lines: int = 40) -> str | None:
     """Read the end of a gzipped log, or None while it is not there."""
-    bucket, _, key = address.removeprefix("s3://").partition("/")
     try:
-        data = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-    except s3.exceptions.NoSuchKey:
+        data = read_object(s3, address)
+    except FileNotFoundError:
         return None
     return "\n".join(gzip.decompress(data).decode("utf-8", "replace").splitlines()[-lines:])
 

@@ -201,7 +201,7 @@ class ReportOperator(BaseOperator):
     Parameters
     ----------
     plan, cluster_id, step_ids, counts
-        Of `orchard.tasks.record`; templated.
+        Of `orchard.record.record`; templated.
     """
 
     template_fields = ("plan", "cluster_id", "step_ids", "counts")
@@ -215,9 +215,9 @@ class ReportOperator(BaseOperator):
         self.counts = counts
 
     def execute(self, context: Any) -> str:
-        from orchard import tasks  # reads the lake, with libraries that parsing the DAG need not load
+        from orchard.record import record  # reads the lake, with libraries that parsing the DAG need not load
 
         plan = Plan.from_dict(self.plan)
-        address = tasks.record(plan, self.cluster_id, self.step_ids, self.counts)
+        address = record(plan, self.cluster_id, self.step_ids, self.counts)
         ReportLink().show(context, airflow_url(f"/orchard/reports/{plan.run_id}"))
         return address

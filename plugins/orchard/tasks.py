@@ -4,18 +4,15 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from orchard import aws, emr, jobs, ledger, sums
+from orchard import aws, jobs, ledger, sums
 from orchard.discovery import MassDeletionError, find
 from orchard.form import Wishes
-from orchard.lake import open_catalog, replace_run
-from orchard.plan import Plan, reason, request_json, safe_run_id, step_options
-from orchard.prices import dollars
-from orchard.settings import Settings, read_settings
+from orchard.plan import Plan, reason, safe_run_id, step_options
+from orchard.settings import read_settings
 from orchard.sizing import size
 
 _LOG = logging.getLogger("orchard")
@@ -57,7 +54,7 @@ def make_plan(dag_id: str, dag_run_id: str, params: Mapping[str, Any]) -> Plan:
                 f"{address}: there is no such bucket. Expected one that exists, in your account."
             )
     _check_artefact(s3, settings.root, extractor_id)
-    catalog = open_catalog(settings.root, settings.database, aws.catalog_properties(settings.region))
+    catalog = aws.catalog(settings.root, settings.database, settings.region)
     run_id = safe_run_id(dag_run_id)
     started = time.monotonic()
     try:
@@ -141,7 +138,7 @@ def check(plan: Plan) -> dict[str, int]:
         With the numbers, and examples.
     """
     settings = read_settings()
-    catalog = open_catalog(plan.lake, plan.database, aws.catalog_properties(plan.region))
+    catalog = aws.catalog(plan.lake, plan.database, plan.region)
     found = sums.sums(catalog, plan.database, plan.run_id, plan.extractor_id)
     _LOG.info("%s", found)
     if not found.match:
@@ -159,81 +156,3 @@ def check(plan: Plan) -> dict[str, int]:
             + "\n".join(f"  {uri}: {why}" for uri, why in sums.rejects(catalog, plan.database, plan.run_id, 10))
         )
     return {"asked": found.asked, "embedded": found.embedded, "rejected": found.rejected}
-
-
-def record(plan: Plan, cluster_id: str, step_ids: Mapping[str, str | None], counts: Mapping[str, int]) -> str:
-    """Write the run's row of `runs` and its report; return the report's address."""
-    from orchard.report import gather, render
-
-    settings = read_settings()
-    s3 = aws.client("s3", plan.region)
-    catalog = open_catalog(plan.lake, plan.database, aws.catalog_properties(plan.region))
-    address = f"{plan.lake}/reports/{plan.run_id}.html"
-    row = run_row(settings, plan, aws.client("emr", plan.region), s3, cluster_id, step_ids) | {
-        "embedded": counts["embedded"],
-        "rejected": counts["rejected"],
-        "report": address,
-    }
-    replace_run(catalog, plan.database, row)
-    page = render(
-        gather(
-            catalog,
-            plan.database,
-            row,
-            lambda path: aws.read_object(s3, path),
-            root=plan.lake,
-            pretend=settings.console is not None,
-        )
-    )
-    aws.write_object(s3, address, page.encode(), "text/html; charset=utf-8")
-    _LOG.info("The report is at %s.", address)
-    return address
-
-
-def run_row(
-    settings: Settings, plan: Plan, client: Any, s3: Any, cluster_id: str, step_ids: Mapping[str, str | None]
-) -> dict[str, Any]:
-    """Put together what is known of a run: from its plan, its cluster's timeline and what its steps left."""
-    import json
-
-    did: dict[str, dict[str, Any]] = {}
-    took: dict[str, float | None] = {}
-    for step, step_id in step_ids.items():
-        if step_id is None:
-            did[step], took[step] = {}, None
-            continue
-        did[step] = json.loads(aws.read_object(s3, f"{plan.lake}/steps/{plan.run_id}/{step}.json"))
-        status = client.describe_step(ClusterId=cluster_id, StepId=step_id)["Step"]["Status"]
-        took[step] = emr.seconds(status, "StartDateTime", "EndDateTime")
-    timeline = emr.describe(client, cluster_id)["Status"]["Timeline"]
-    now = datetime.now(UTC)
-    alive = (timeline.get("EndDateTime", now) - timeline["CreationDateTime"]).total_seconds()
-    return {
-        "run_id": plan.run_id,
-        "extractor_id": plan.extractor_id,
-        "started_at": timeline["CreationDateTime"].astimezone(UTC),
-        "ended_at": now,
-        "added": plan.added,
-        "changed": plan.changed,
-        "deleted": plan.deleted,
-        "find_seconds": plan.find_seconds,
-        "extract_seconds": took["extract"],
-        "reduce_seconds": took["reduce"],
-        "cluster": cluster_id,
-        "cost_dollars": dollars(settings.region, plan.instance_type, plan.core_nodes + 1, alive),
-        "basis_id": did["reduce"].get("basis_id"),
-        "why": did["reduce"].get("why"),
-        "captured_of_best": did["reduce"].get("captured_of_best"),
-        "captured": did["reduce"].get("captured"),
-        "accuracy": did["reduce"].get("accuracy"),
-        "options": request_json(plan.step_options),
-        "listed": plan.listed,
-        "left": plan.left,
-        "embed_seconds": did["extract"].get("seconds"),
-        "instance_type": plan.instance_type,
-        "core_nodes": plan.core_nodes,
-        "vcpus": plan.vcpus,
-        "cluster_seconds": alive,
-        "planned_seconds": plan.seconds,
-        "planned_dollars": plan.dollars,
-    }
