@@ -62,15 +62,16 @@ def job_flow(settings: Settings, plan: Plan) -> dict[str, Any]:
     if settings.security_configuration:
         request["SecurityConfiguration"] = settings.security_configuration
     if settings.bootstrap:
-        request["BootstrapActions"] = [{"Name": "orchard", "ScriptBootstrapAction": {"Path": settings.bootstrap}}]
+        script = {"Path": f"{settings.bootstrap}/install.sh", "Args": [settings.bootstrap]}
+        request["BootstrapActions"] = [{"Name": "orchard", "ScriptBootstrapAction": script}]
     return request
 
 
 def configurations(settings: Settings) -> list[dict[str, Any]]:
     """Build the cluster's configuration of Iceberg and Spark."""
     spark = {"spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions"}
-    if settings.python:
-        spark |= {"spark.pyspark.python": settings.python, "spark.pyspark.driver.python": settings.python}
+    if settings.interpreter:
+        spark |= {"spark.pyspark.python": settings.interpreter, "spark.pyspark.driver.python": settings.interpreter}
     return [
         {"Classification": "iceberg-defaults", "Properties": {"iceberg.enabled": "true"}},
         {"Classification": "spark-defaults", "Properties": spark},

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
+from orchard.instances import INSTANCES
+
 VARIABLE = "orchard"
 # AWS calls London and Zurich eu-..., too.
 EU_REGIONS = (
     "eu-central-1", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-3", "eusc-de-east-1",
 )  # fmt: skip
+BOOTSTRAPPED = "/opt/orchard/bin/python"  # as bootstrap/install.sh makes it
 _EXTRACTOR = re.compile(r"[a-z0-9_]+-[a-z0-9]+-[0-9a-f]{12}")
 
 
@@ -39,6 +42,9 @@ class Settings:
     # The cluster.
     release: str = "emr-7.14.0"
     instance_type: str = "m5.xlarge"
+    instance_types: tuple[str, ...] = ()  # in instance_type's place: any of these, the first counts the nodes
+    spot: bool = False  # core nodes at what is spare, on demand where nothing is; the primary never
+    ebs_gib: int = 64  # of a node's data volume, gp3
     min_core_nodes: int = 1
     max_core_nodes: int = 10
     target_minutes: float = 30.0  # nodes are added until a run is expected to take no longer
@@ -46,10 +52,14 @@ class Settings:
     idle_minutes: int = 30  # after which a cluster that nobody terminated ends itself
     service_role: str = "orchard-emr-service"
     instance_profile: str = "orchard-emr-node"
-    subnets: tuple[str, ...] = ()
+    subnets: tuple[str, ...] = ()  # several: EMR chooses
+    # All three or none: with its own groups, EMR opens what it needs between the nodes by itself.
+    primary_security_group: str | None = None
+    core_security_group: str | None = None
+    service_security_group: str | None = None
     security_configuration: str | None = None
-    bootstrap: str | None = None  # s3:// address of the script that makes the nodes' Python
-    python: str | None = None  # the interpreter that it makes
+    bootstrap: str | None = None  # s3:// folder of install.sh and the wheels that it makes the nodes' Python from
+    python: str | None = None  # the nodes' interpreter; with bootstrap: the one that it makes
     tags: Mapping[str, str] = field(default_factory=dict)
 
     max_reject_share: float = 0.05  # a run that rejects more of its photos fails
@@ -79,6 +89,28 @@ class Settings:
                 f"{', '.join(EU_REGIONS)}. "
                 'If that is meant, say so outright: "outside_eu": true.'
             )
+        for one in self.types:
+            name = "instance_types" if self.instance_types else "instance_type"
+            _expect(one in INSTANCES, name, f"some of {', '.join(sorted(INSTANCES))}", one)
+        _expect(
+            len(set(self.instance_types)) == len(self.instance_types), "instance_types", "each type once",
+            list(self.instance_types),
+        )  # fmt: skip
+        _expect(
+            len({INSTANCES[one].architecture for one in self.types}) == 1, "instance_types",
+            "one architecture: the nodes' Python is built for one", list(self.instance_types),
+        )  # fmt: skip
+        # The least and most of a volume that EMR takes: VolumeSpecification in its API reference.
+        _expect(10 <= self.ebs_gib <= 1024, "ebs_gib", "10 to 1024, EMR's limits", self.ebs_gib)
+        groups = (self.primary_security_group, self.core_security_group, self.service_security_group)
+        _expect(
+            all(groups) or not any(groups), "primary_security_group, core_security_group, service_security_group",
+            "all three or none", groups,
+        )  # fmt: skip
+        _expect(
+            self.bootstrap is None or re.fullmatch(r"s3://[a-z0-9.-]{3,63}/.*[^/]", self.bootstrap), "bootstrap",
+            "s3://bucket/folder, without a slash at its end", self.bootstrap,
+        )  # fmt: skip
         _expect(self.components is None or self.variance is None, "variance", "none beside components", self.variance)
         _expect(self.components is None or self.components >= 1, "components", "1 or more", self.components)
         _expect(self.variance is None or 0 < self.variance <= 1, "variance", "a share in (0, 1]", self.variance)
@@ -124,6 +156,16 @@ class Settings:
     def root(self) -> str:
         """The lake without a slash at its end."""
         return self.lake.rstrip("/")
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The instance types that core nodes may be of; the first counts them."""
+        return self.instance_types or (self.instance_type,)
+
+    @property
+    def interpreter(self) -> str | None:
+        """The nodes' Python, where it is not the release's own."""
+        return self.python or (BOOTSTRAPPED if self.bootstrap else None)
 
     @property
     def jobs(self) -> Path:

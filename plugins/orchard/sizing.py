@@ -5,16 +5,10 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from orchard.instances import INSTANCES
 from orchard.prices import dollars
-from orchard.settings import Settings, SettingsError
+from orchard.settings import Settings
 
-# vCPUs of the instance types that are offered; see AWS' page of instance types.
-_FAMILIES = "m5 m5a m5d m6a m6g m6i m7a m7g m7i c5 c6a c6g c6i c7g c7i r5 r6g r6i".split()  # noqa: SIM905
-VCPUS = {
-    f"{family}.{size}": vcpus
-    for family in _FAMILIES
-    for size, vcpus in (("xlarge", 4), ("2xlarge", 8), ("4xlarge", 16), ("8xlarge", 32))
-}
 START_SECONDS = 360.0  # until a cluster of EMR on EC2 takes its first step: five to seven minutes
 STEPS_SECONDS = 90.0  # of both steps, whatever their photos: Spark's start, the fit, the commits
 
@@ -52,22 +46,14 @@ def size(settings: Settings, photos: int, rates: Sequence[float], core_nodes: in
         Photos a second a vCPU of earlier runs; their median counts. Empty: the settings' default.
     core_nodes : int, optional
         Take just so many.
-
-    Raises
-    ------
-    SettingsError
-        The instance type is not one of `VCPUS`.
     """
-    if settings.instance_type not in VCPUS:
-        raise SettingsError(
-            f"Setting instance_type: expected one of {', '.join(sorted(VCPUS))}, got {settings.instance_type!r}."
-        )
-    each = VCPUS[settings.instance_type]
+    first = settings.types[0]
+    each = INSTANCES[first].vcpus
     rate = statistics.median(rates) if rates else settings.rate
     fixed = START_SECONDS + STEPS_SECONDS
     left = max(60 * settings.target_minutes - fixed, 60.0)
     wanted = math.ceil(photos / (rate * each * left))
     nodes = core_nodes or min(max(wanted, settings.min_core_nodes), settings.max_core_nodes)
     seconds = fixed + photos / (rate * each * nodes)
-    cost = dollars(settings.region, settings.instance_type, nodes + 1, seconds)
-    return Size(settings.instance_type, nodes, each * nodes, rate, seconds, cost)
+    cost = dollars(settings.region, first, nodes + 1, seconds)
+    return Size(first, nodes, each * nodes, rate, seconds, cost)

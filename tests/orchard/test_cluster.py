@@ -124,8 +124,7 @@ def test_a_cluster_with_everything() -> None:
     chosen = settings(
         subnets=("subnet-1", "subnet-2"),
         security_configuration="sealed",
-        bootstrap="s3://bucket/lake/bootstrap.sh",
-        python="/opt/orchard/bin/python",
+        bootstrap="s3://bucket/lake/bootstrap/0123456789ab",
         tags={"team": "fruit", "orchard:run": "nobody's"},
         idle_minutes=1,
         release="emr-7.13.0",
@@ -135,7 +134,13 @@ def test_a_cluster_with_everything() -> None:
     assert request["Instances"]["Ec2SubnetIds"] == ["subnet-1", "subnet-2"]
     assert request["SecurityConfiguration"] == "sealed"
     assert request["BootstrapActions"] == [
-        {"Name": "orchard", "ScriptBootstrapAction": {"Path": "s3://bucket/lake/bootstrap.sh"}}
+        {
+            "Name": "orchard",
+            "ScriptBootstrapAction": {
+                "Path": "s3://bucket/lake/bootstrap/0123456789ab/install.sh",
+                "Args": ["s3://bucket/lake/bootstrap/0123456789ab"],
+            },
+        }
     ]
     assert [(one["InstanceType"], one["InstanceCount"]) for one in request["Instances"]["InstanceGroups"]] == [
         ("c7g.2xlarge", 1),

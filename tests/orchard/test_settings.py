@@ -38,6 +38,9 @@ def test_all_that_can_be_said() -> None:
         "engine": "tensorflow",
         "release": "emr-7.13.0",
         "instance_type": "c7g.2xlarge",
+        "instance_types": ["m6g.xlarge", "m7g.xlarge"],
+        "spot": True,
+        "ebs_gib": 100,
         "min_core_nodes": 2,
         "max_core_nodes": 20,
         "target_minutes": 20,
@@ -46,9 +49,12 @@ def test_all_that_can_be_said() -> None:
         "service_role": "service",
         "instance_profile": "node",
         "subnets": ["subnet-1", "subnet-2"],
+        "primary_security_group": "sg-1",
+        "core_security_group": "sg-2",
+        "service_security_group": "sg-3",
         "security_configuration": "sealed",
-        "bootstrap": "s3://bucket/lake/bootstrap.sh",
-        "python": "/opt/orchard/bin/python",
+        "bootstrap": "s3://bucket/lake/bootstrap/0123456789ab",
+        "python": "/usr/bin/python3.11",
         "tags": {"team": "fruit"},
         "max_reject_share": 0,
         "poll_seconds": 1,
@@ -60,6 +66,7 @@ def test_all_that_can_be_said() -> None:
     assert {one.name: getattr(parsed, one.name) for one in fields(Settings)} == given | {
         "prefixes": ("s3://bucket/photos",),
         "subnets": ("subnet-1", "subnet-2"),
+        "instance_types": ("m6g.xlarge", "m7g.xlarge"),
     }
     # JSON writes 20 for 20.0; what is compared and written later does not depend on it.
     assert [type(one) for one in (parsed.target_minutes, parsed.rate, parsed.max_reject_share)] == [float] * 3
@@ -106,6 +113,29 @@ def test_a_region_outside_the_eu_is_refused(region: str) -> None:
             {"min_core_nodes": 3, "max_core_nodes": 2},
             "max_core_nodes: expected no less than min_core_nodes, got 2.",
         ),
+        (
+            {"instance_types": ["m5.xlarge", "m5.xlarge"]},
+            "instance_types: expected each type once, got ['m5.xlarge', 'm5.xlarge'].",
+        ),
+        (
+            {"instance_types": ["m5.xlarge", "m6g.xlarge"]},
+            "instance_types: expected one architecture: the nodes' Python is built for one, "
+            "got ['m5.xlarge', 'm6g.xlarge'].",
+        ),
+        ({"ebs_gib": 9}, "ebs_gib: expected 10 to 1024, EMR's limits, got 9."),
+        ({"ebs_gib": 1025}, "ebs_gib: expected 10 to 1024, EMR's limits, got 1025."),
+        (
+            {"primary_security_group": "sg-1", "core_security_group": "sg-2"},
+            "primary_security_group, core_security_group, service_security_group: expected all three or none, "
+            "got ('sg-1', 'sg-2', None).",
+        ),
+        *(
+            (
+                {"bootstrap": address},
+                f"bootstrap: expected s3://bucket/folder, without a slash at its end, got '{address}'.",
+            )
+            for address in ("/opt/install.sh", "s3://bucket/lake/bootstrap/", "s3://bucket")
+        ),
         ({"target_minutes": 0}, "target_minutes: expected more than 0, got 0.0."),
         ({"rate": 0}, "rate: expected more than 0 photos a second a vCPU, got 0.0."),
         ({"idle_minutes": 0}, "idle_minutes: expected 1 to 10080, EMR's limits, got 0."),
@@ -122,6 +152,27 @@ def test_a_region_outside_the_eu_is_refused(region: str) -> None:
 )
 def test_what_cannot_be_meant(changes: dict[str, Any], message: str) -> None:
     assert refusal(**changes) == f"Setting {message}"
+
+
+@pytest.mark.parametrize("changes", [{"instance_type": "m5.huge"}, {"instance_types": ["m5.xlarge", "m5.huge"]}])
+def test_an_instance_type_of_unknown_size(changes: dict[str, Any]) -> None:
+    said = refusal(**changes)
+    assert said.startswith(f"Setting {next(iter(changes))}: expected some of c5.2xlarge, c5.4xlarge, c5.9xlarge, ")
+    assert said.endswith(", got 'm5.huge'.")
+
+
+def test_several_instance_types_take_the_place_of_one() -> None:
+    assert SETTINGS.types == ("m5.xlarge",)
+    assert settings(instance_types=("m6g.xlarge", "m7g.xlarge")).types == ("m6g.xlarge", "m7g.xlarge")
+    # And nothing is asked of the one that they take the place of.
+    assert settings(instance_type="m5.xlarge", instance_types=("m7g.xlarge",)).types == ("m7g.xlarge",)
+
+
+def test_the_nodes_python_is_the_one_that_the_bootstrap_makes() -> None:
+    made = settings(bootstrap="s3://bucket/lake/bootstrap/0123456789ab")
+    assert made.interpreter == "/opt/orchard/bin/python"
+    assert settings(bootstrap=made.bootstrap, python="/usr/bin/python3.11").interpreter == "/usr/bin/python3.11"
+    assert SETTINGS.interpreter is None
 
 
 @pytest.mark.parametrize(
@@ -155,10 +206,11 @@ def test_not_an_object(given: Any) -> None:
 
 def test_unknown_and_missing_settings() -> None:
     assert refusal(colour="red", size=3) == (
-        "Unknown settings colour, size; expected some of bootstrap, components, console, database, engine, extractor, "
-        "idle_minutes, instance_profile, instance_type, lake, log_seconds, max_core_nodes, max_reject_share, "
-        "min_core_nodes, outside_eu, poll_seconds, prefixes, python, rate, region, release, security_configuration, "
-        "service_role, standardize, subnets, tags, target_minutes, variance."
+        "Unknown settings colour, size; expected some of bootstrap, components, console, core_security_group, "
+        "database, ebs_gib, engine, extractor, idle_minutes, instance_profile, instance_type, instance_types, lake, "
+        "log_seconds, max_core_nodes, max_reject_share, min_core_nodes, outside_eu, poll_seconds, prefixes, "
+        "primary_security_group, python, rate, region, release, security_configuration, service_role, "
+        "service_security_group, spot, standardize, subnets, tags, target_minutes, variance."
     )
     assert refusal(prefixes=[], extractor=None) == (
         f"The variable orchard lacks prefixes, extractor. It is to hold at least {EXAMPLE}."
