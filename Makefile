@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 UV := .venv/bin/uv
 UV_VERSION := 0.13.8
 
-.PHONY: help setup demo screenshots lint test test-all smoke bench lock clean
+.PHONY: help setup demo screenshots lint test test-all wheelhouse smoke bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ test: setup ## the tests but the longest; photos and weights in ../shared are us
 test-all: setup ## all tests
 	$(PYTEST)
 
+wheelhouse: setup ## what a cluster's nodes install, wheels and all; ENGINE=tensorflow ARCH="x86_64 aarch64" OUT=dir
+	@.venv/bin/python -m bootstrap.wheelhouse --out "$(or $(OUT),.orchard/wheelhouse)" \
+		$(if $(ENGINE),--engine $(ENGINE)) $(foreach arch,$(ARCH),--arch $(arch))
+
 smoke: setup ## docker-compose for real: build, start, run the DAG, tear down; says so where there is no engine
 	.venv/bin/python -m local.compose.smoke
 
@@ -71,6 +75,10 @@ lock: $(UV) ## compile requirements*.txt from pyproject.toml anew
 	$(COMPILE) --constraint requirements.txt --output-file requirements-airflow.txt --extra control-plane --extra airflow
 	$(COMPILE) --constraint requirements.txt --output-file requirements-local.txt \
 		--extra control-plane --extra data-plane --extra tensorflow --extra local
+	@rm -f bootstrap/requirements*.txt
+	$(COMPILE) --constraint requirements.txt --output-file bootstrap/requirements.txt --extra data-plane --extra bootstrap
+	$(COMPILE) --constraint requirements.txt --output-file bootstrap/requirements-tensorflow.txt \
+		--extra data-plane --extra bootstrap --group gpu
 
 clean: ## remove what setup made
 	rm -rf .venv .jars .pytest_cache .mypy_cache .ruff_cache
