@@ -48,13 +48,17 @@ def never_twice(boto_client: Any, *operations: str) -> Any:
     return boto_client
 
 
-def _stop_when_in_doubt(response: Any, caught_exception: Exception | None, **_: Any) -> bool | None:
-    """Answer False, which ends botocore's retries, or None, which leaves them to the next handler."""
-    from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError
+def _stop_when_in_doubt(response: Any, caught_exception: Exception | None, operation: Any, **_: Any) -> None:
+    """Raise what happened, which ends botocore's retries in all its versions, or leave it to the next handler."""
+    from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
 
     if caught_exception is not None:
-        return None if isinstance(caught_exception, (ConnectTimeoutError, EndpointConnectionError)) else False
-    return False if response[0].status_code >= 500 else None
+        if not isinstance(caught_exception, (ConnectTimeoutError, EndpointConnectionError)):
+            raise caught_exception
+        return
+    answer, parsed = response
+    if answer.status_code >= 500:
+        raise ClientError(parsed, operation.name)
 
 
 def catalog_properties(region: str) -> dict[str, str]:

@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.triggers.base import BaseTrigger, TriggerEvent
+from asgiref.sync import sync_to_async
 from botocore.exceptions import BotoCoreError, ClientError
 
 from orchard.aws import hook
@@ -12,6 +14,7 @@ from orchard.emr import DONE, FAILED, gone
 
 _THROTTLED = ("ThrottlingException", "Throttling", "RequestLimitExceeded", "InternalServerException", "InternalFailure")
 _PATIENCE = 40  # looks in a row that got no answer
+_ANSWER_SECONDS = 10.0  # that Airflow has to tell a task's state: a triggerer that is shut down may not
 
 
 class StepTrigger(BaseTrigger):
@@ -36,6 +39,16 @@ class StepTrigger(BaseTrigger):
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
+        try:
+            yield await self._end()
+        except asyncio.CancelledError:
+            # Before Airflow 3.3 nobody calls on_kill, and a triggerer that is shut down cancels its triggers likewise.
+            if not hasattr(BaseTrigger, "on_kill") and await self._given_up():
+                await self.on_kill()
+            raise
+
+    async def _end(self) -> TriggerEvent:
+        """Wait for the end; return what was seen of it."""
         unanswered, shown = 0, None
         async with await hook("emr", self.region).get_async_conn() as emr:
             while True:
@@ -52,8 +65,7 @@ class StepTrigger(BaseTrigger):
                         shown = (event["state"], event["cluster"])
                         self.log.info("Step %s is %s, its cluster %s.", self.step_id, *shown)
                     if event["ended"]:
-                        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
-                        return
+                        return TriggerEvent(event)  # type: ignore[no-untyped-call]
                 await asyncio.sleep(self.poll_seconds)
 
     async def _look(self, emr: Any) -> dict[str, Any]:
@@ -63,6 +75,20 @@ class StepTrigger(BaseTrigger):
         state = step["Status"]["State"]
         ended = gone(cluster) is not None or state in DONE or state in FAILED[1:]
         return {"state": state, "cluster": cluster["Status"]["State"], "ended": ended}
+
+    async def _given_up(self) -> bool:
+        """Whether a person marked the task as failed or cleared it: it is not deferred any more."""
+        task = self.task_instance
+        assert task is not None  # the triggerer has set it
+        look = sync_to_async(RuntimeTaskInstance.get_task_states)(
+            dag_id=task.dag_id, task_ids=[task.task_id], run_ids=[task.run_id], map_index=task.map_index
+        )
+        try:
+            states = await asyncio.wait_for(look, _ANSWER_SECONDS)
+        except TimeoutError:
+            self.log.warning("Airflow does not tell the task's state: step %s is let go on.", self.step_id)
+            return False
+        return bool(states.get(task.run_id, {}).get(task.task_id) != "deferred")
 
     async def on_kill(self) -> None:
         """Cancel the step when a person marks its task as failed or clears it."""

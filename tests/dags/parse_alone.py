@@ -17,8 +17,8 @@ import airflow.dag_processing.processor
 import airflow.models.connection
 import airflow.models.variable
 import airflow.sdk.execution_time.context as context
-from airflow.dag_processing.dagbag import DagBag
-from airflow.serialization.serialized_objects import DagSerialization
+
+from tests.airflow_versions import DagBag, DagSerialization
 
 NETWORK = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
 OTHERS = ("sqlite3.connect", "subprocess.Popen", "os.system", "os.posix_spawn")

@@ -12,14 +12,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow import plugins_manager
-from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
 from airflow.sdk.definitions.xcom_arg import XComArg
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-from airflow.serialization.serialized_objects import DagSerialization
 
 from tests.airflow_home import ENVIRONMENT, REPOSITORY
+from tests.airflow_versions import DagBag, DagSerialization, filled_in, of_plugins
 from tests.plans import CODE, PLAN, plan
 
 # Of Airflow's own reading of .airflowignore, with the pathspec that it allows itself.
@@ -69,7 +67,7 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]
     done = subprocess.run(
         [sys.executable, Path(__file__).with_name("parse_alone.py"), folder, *FILES, folder / "bad.py"],
         cwd=folder,
-        env=kept | ENVIRONMENT | {"AIRFLOW_HOME": str(folder)},
+        env=kept | ENVIRONMENT | {"AIRFLOW_HOME": str(folder), "PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
         text=True,
         timeout=300,
@@ -351,19 +349,17 @@ def test_the_form_without_a_word(daily: DAG) -> None:
 )
 def test_the_form_refuses(field: str, value: Any, daily: DAG) -> None:
     """As the server does, before there is a run."""
-    from airflow.sdk.exceptions import ParamValidationError
+    from airflow.providers.common.compat.sdk import ParamValidationError
 
     params = DagSerialization.from_dict(DagSerialization.to_dict(daily)).params
     with pytest.raises((ValueError, ParamValidationError), match="Invalid input for param|" + field):
-        params.deep_merge({field: value}).validate()
+        filled_in(params, {field: value}).validate()
 
 
 def test_the_plugin() -> None:
-    plugins_manager.ensure_plugins_loaded()
-    assert plugins_manager.get_import_errors() == {}
-    apps, _ = plugins_manager.get_fastapi_plugins()
-    ours = [app for app in apps if app["name"] == "Orchard"]
-    assert [app["url_prefix"] for app in ours] == ["/orchard"]
+    errors, pages, links = of_plugins()
+    assert errors == {}
+    ours = [page for page in pages if page["name"] == "Orchard"]
+    assert [page["url_prefix"] for page in ours] == ["/orchard"]
     assert callable(ours[0]["app"])
-    names = [type(link).__name__ for link in plugins_manager.get_operator_extra_links()]
-    assert {"ClusterLink", "LogsLink", "SparkUiLink", "ReportLink"} <= set(names)
+    assert {"ClusterLink", "LogsLink", "SparkUiLink", "ReportLink"} <= {type(link).__name__ for link in links}

@@ -5,7 +5,6 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import (
-    BotoCoreError,
     ClientError,
     ConnectionClosedError,
     EndpointConnectionError,
@@ -64,13 +63,21 @@ class Wire:
         return str(self.client.run_job_flow(Name="orchard r1", Instances={})["JobFlowId"])
 
 
-@pytest.mark.parametrize("doubtful", [LOST, LATE, BROKEN], ids=["lost", "late", "broken"])
+@pytest.mark.parametrize(
+    ("doubtful", "error", "message"),
+    [
+        (LOST, ConnectionClosedError, "Connection was closed before we received a valid response"),
+        (LATE, ReadTimeoutError, "Read timeout on endpoint URL"),
+        (BROKEN, ClientError, r"\(InternalServerException\) when calling the RunJobFlow operation.*: oops"),
+    ],
+    ids=["lost", "late", "broken"],
+)
 def test_a_call_that_may_have_been_done_is_not_sent_again(
-    monkeypatch: pytest.MonkeyPatch, doubtful: AWSResponse | Exception
+    monkeypatch: pytest.MonkeyPatch, doubtful: AWSResponse | Exception, error: type[Exception], message: str
 ) -> None:
     wire = Wire(monkeypatch, doubtful, GOOD)
     never_twice(wire.client, "RunJobFlow")
-    with pytest.raises((BotoCoreError, ClientError)):
+    with pytest.raises(error, match=message):
         wire.run_job_flow()
     assert wire.happens == [GOOD]
 

@@ -1,8 +1,8 @@
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowException
 from airflow.sdk.definitions.param import ParamsDict
-from airflow.sdk.exceptions import AirflowException
 
 from orchard.form import Wishes, form
 

@@ -5,7 +5,7 @@ from unittest.mock import PropertyMock
 
 import boto3
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 from botocore.stub import Stubber
 
 from orchard import operators

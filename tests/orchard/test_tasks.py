@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from orchard import tasks
 from orchard.settings import SettingsError
