@@ -15,6 +15,7 @@ import pytest
 
 from orchard.lake import open_catalog
 from orchard.ledger import behind
+from orchard.rollback import main as rollback
 from orchard.sums import Sums, sums
 from spark_jobs.artefact import Extractor
 from spark_jobs.extractors import open_engine
@@ -99,6 +100,16 @@ def test_days_of_growth(random_artefact: Path, tmp_path: Path) -> None:
     bad = call("recognise", photos / "Apple Red" / "bad.jpg", "--lake", lake)
     assert bad.returncode == 2
     assert "bad.jpg: not an image" in bad.stderr
+
+    # Back to the second day: what is listed then is found anew, and the lake ends as it was.
+    last = {name: read(lake, name, "uri", "etag") for name in ("embeddings", "coordinates", "rejects")}
+    assert rollback(["--lake", str(lake), "--to", second["run_id"], "--yes"]) == 0
+    assert [uri for (uri,) in read(lake, "embeddings", "uri")] == present
+    assert len(read(lake, "runs", "run_id")) == 2
+    assert behind(catalog, "orchard", second["extractor_id"]) == []
+    (again,) = run_local(photos, "--lake", lake, "--components", "3", "--mass-deletion-meant")
+    assert (again["found"]["deleted"], again["reduced"]["labels"]) == (6, 3)
+    assert {name: read(lake, name, "uri", "etag") for name in last} == last
 
 
 def test_errors_a_user_understands(random_artefact: Path, tmp_path: Path) -> None:
