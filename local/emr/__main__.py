@@ -41,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--data", type=Path, default=Path(".emr"), help="folder of all state and logs (%(default)s)")
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     made.add_argument("--s3-endpoint", default=endpoint, help="URL of the S3 with artefacts and logs (%(default)s)")
+    made.add_argument("--iam-endpoint", help="URL of the IAM whose policies are enforced (none: all is allowed)")
     made.add_argument("--region", default=os.environ.get("AWS_REGION", default.region), help="(%(default)s)")
     made.add_argument("--slots", type=int, default=default.slots, help="N of Spark's local[N] (%(default)s)")
     made.add_argument("--jars-dir", dest="jars", type=Path, help="jars for all Spark steps (the repository's .jars)")

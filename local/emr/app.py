@@ -19,6 +19,7 @@ from local.emr.emr import Emr, unanswered
 from local.emr.errors import EmrError
 from local.emr.faults import Fault
 from local.emr.house import House
+from local.emr.iam import IamError
 from local.emr.pages import Pages
 
 CALLS = calls.CALLS | instance_calls.CALLS | setting_calls.CALLS
@@ -82,16 +83,20 @@ class Server:
         fault = self.house.faults.take("call", operation)
         if fault and fault.when == "before":
             await self._happen(fault, request)
-        answer = self._do(operation, body)
+        answer = await self._do(operation, body, request.headers.get("authorization", ""))
         if fault and fault.when == "after":
             await self._happen(fault, request)
         return answer
 
-    def _do(self, operation: str, body: bytes) -> dict[str, Any]:
+    async def _do(self, operation: str, body: bytes, authorization: str) -> dict[str, Any]:
         if operation not in CALLS:
             raise unanswered(operation)
-        answer = CALLS[operation](self.emr, protocol.parse(operation, body))
-        return protocol.shape_answer(operation, answer)
+        asked = protocol.parse(operation, body)
+        try:
+            await asyncio.to_thread(self.house.access.check, authorization, operation, asked, self.emr.clusters)
+        except IamError as error:
+            raise EmrError("InternalServerException", str(error), 500) from error
+        return protocol.shape_answer(operation, CALLS[operation](self.emr, asked))
 
     async def _happen(self, fault: Fault, request: Request) -> None:
         if fault.do == "throttle":

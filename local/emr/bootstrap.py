@@ -3,6 +3,7 @@
 import asyncio
 
 from local.emr.house import House
+from local.emr.iam import IamError
 from local.emr.logs import Logs
 from local.emr.process import Process
 from local.emr.s3 import S3Error
@@ -29,21 +30,21 @@ async def bootstrap(house: House, cluster: Cluster) -> str | None:
             status = 1
         else:
             try:
-                command = await asyncio.to_thread(
-                    house.commands.of_script, cluster, script["Path"], script.get("Args", ()), logs.folder / "script"
-                )
+                node = await asyncio.to_thread(house.access.node, cluster)
+                made = (cluster, node, script["Path"], script.get("Args", ()), logs.folder / "script")
+                command = await asyncio.to_thread(house.commands.of_script, *made)
                 logs.note(f"startExec {command} in {folder}")
                 async with await Process.start(
                     command.arguments, folder, command.environment, logs["stdout"], logs["stderr"]
                 ) as process:
                     status = await process.wait()
-            except (S3Error, OSError) as error:
+            except (IamError, S3Error, OSError) as error:
                 logs.note(f"ERROR {error}")
                 status = str(error)
         logs.note(f"The bootstrap action ended with {status}")
         if cluster.log_uri:
             uri = f"{cluster.log_uri}/node/{cluster.master.id}/bootstrap-actions/{number}"
-            if problem := await asyncio.to_thread(logs.upload, house.s3, uri):
+            if problem := await asyncio.to_thread(logs.upload, house.access, cluster, uri):
                 house.log.warning("%s", problem)
         if isinstance(status, str):
             return f"{where} could not be downloaded: {status}"

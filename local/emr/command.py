@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.emr import configuration, submission
-from local.emr.s3 import S3, S3Error, is_s3
+from local.emr.access import Access, Node
+from local.emr.iam import IamError
+from local.emr.s3 import S3Error, is_s3
 from local.emr.settings import Settings
 from local.emr.state import Cluster, Step
 from local.emr.store import Store
@@ -44,7 +46,7 @@ class Commands:
 
     settings: Settings
     store: Store
-    s3: S3
+    access: Access
 
     def of_step(self, cluster: Cluster, step: Step, folder: Path) -> Command:
         """Prepare a step in the folder where it will run.
@@ -65,15 +67,18 @@ class Commands:
         if not arguments:
             raise CommandError("No arguments.", f"{jar} needs arguments: the program to run, then its own.")
         try:
+            node = self.access.node(cluster)
             if SCRIPT_RUNNER.fullmatch(jar):
-                return self.of_script(cluster, arguments[0], arguments[1:], folder)
+                return self.of_script(cluster, node, arguments[0], arguments[1:], folder)
             if Path(arguments[0]).name == "spark-submit":
-                return self._submit(cluster, arguments[1:], folder)
+                return self._submit(cluster, node, arguments[1:], folder)
+        except IamError as error:
+            raise CommandError("No credentials.", str(error)) from error
         except (S3Error, submission.SubmissionError, OSError, shutil.ReadError) as error:
             raise CommandError("Artefact not found or not usable.", str(error)) from error
-        return Command(arguments, self._environment(cluster, {}))
+        return Command(arguments, self._environment(cluster, node))
 
-    def of_script(self, cluster: Cluster, script: str, arguments: Sequence[str], folder: Path) -> Command:
+    def of_script(self, cluster: Cluster, node: Node, script: str, arguments: Sequence[str], folder: Path) -> Command:
         """Prepare a script that lies in S3, or here.
 
         Raises
@@ -83,7 +88,7 @@ class Commands:
         """
         path = Path(script.removeprefix("file://"))
         if is_s3(script):
-            path = self.s3.fetch(script, folder / script.rpartition("/")[2])
+            path = node.s3.fetch(script, folder / script.rpartition("/")[2])
             path.chmod(0o755)
         elif not path.is_file():
             raise FileNotFoundError(f"{script} is no file on this machine, and no address in S3.")
@@ -91,28 +96,28 @@ class Commands:
         with path.open("rb") as file:
             runs_itself = file.read(4).startswith((b"#!", b"\x7fELF"))
         start = [str(path)] if runs_itself and os.access(path, os.X_OK) else ["bash", str(path)]
-        return Command([*start, *arguments], self._environment(cluster, {}))
+        return Command([*start, *arguments], self._environment(cluster, node))
 
-    def _submit(self, cluster: Cluster, arguments: Sequence[str], folder: Path) -> Command:
+    def _submit(self, cluster: Cluster, node: Node, arguments: Sequence[str], folder: Path) -> Command:
         found = submission.parse(arguments)
         defaults = configuration.merged(cluster, "spark-defaults")
         if found.properties:  # instead of the defaults, as with Spark's own
             path = Path(found.properties)
             if is_s3(found.properties):
-                path = self.s3.fetch(found.properties, folder / path.name)
+                path = node.s3.fetch(found.properties, folder / path.name)
             defaults = dict(_properties(path))
         base = configuration.base_settings(self.settings, self.store)
         settings = configuration.spark_settings(base, defaults, found.settings)
         settings |= _temporary(folder.parent / TEMPORARY, settings["spark.driver.extraJavaOptions"])
         path = configuration.write_properties(settings, folder.parent / "spark.properties")
         program = str(configuration.spark_home() / "bin" / "spark-submit")
-        rest = submission.bring_here(found, folder, self.s3.fetch)
+        rest = submission.bring_here(found, folder, node.s3.fetch)
         environment = configuration.environment(
             cluster, self.settings, self.store.folder(cluster), defaults | found.settings
         )
-        return Command([program, "--properties-file", str(path), *rest], environment)
+        return Command([program, "--properties-file", str(path), *rest], {**environment, **node.environment})
 
-    def _environment(self, cluster: Cluster, spark: Mapping[str, str]) -> dict[str, str]:
+    def _environment(self, cluster: Cluster, node: Node) -> dict[str, str]:
         """Make the environment of a script: a spark-submit in it finds this machine's defaults."""
         base = configuration.base_settings(self.settings, self.store)
         defaults = configuration.merged(cluster, "spark-defaults")
@@ -120,7 +125,7 @@ class Commands:
         settings = configuration.spark_settings(base, defaults)
         configuration.write_properties(settings, folder / "conf" / "spark-defaults.conf")
         environment = configuration.environment(cluster, self.settings, folder, defaults)
-        return environment | {"SPARK_CONF_DIR": str(folder / "conf")}
+        return environment | {"SPARK_CONF_DIR": str(folder / "conf"), **node.environment}
 
 
 def _temporary(folder: Path, java: str) -> dict[str, str]:

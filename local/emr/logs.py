@@ -4,7 +4,10 @@ import re
 import time
 from pathlib import Path
 
-from local.emr.s3 import S3, S3Error
+from local.emr.access import Access
+from local.emr.iam import IamError
+from local.emr.s3 import S3Error
+from local.emr.state import Cluster
 
 NAMES = ("controller", "stdout", "stderr", "syslog")
 # Where a traceback ends: Python's, or Java's within it.
@@ -46,12 +49,13 @@ class Logs:
             file.seek(max(0, self[name].stat().st_size - 8192))
             return [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
 
-    def upload(self, s3: S3, uri: str) -> str | None:
-        """Put them where EMR does; return what went wrong, if so: a log that is lost fails no step."""
+    def upload(self, access: Access, cluster: Cluster, uri: str) -> str | None:
+        """Let the node put them where EMR does; return what went wrong, if so: a log that is lost fails no step."""
         try:
+            s3 = access.node(cluster).s3
             for name in NAMES:
                 s3.put_gzipped(self[name], f"{uri}/{name}.gz")
-        except S3Error as error:
+        except (IamError, S3Error) as error:
             self.note(f"WARN {error}")
             return str(error)
         return None

@@ -165,7 +165,7 @@ class Runner:
         await asyncio.sleep(delay)
         if uri := self.log_uri(step):
             logs = Logs(self._folder(step))
-            if problem := await asyncio.to_thread(logs.upload, self.house.s3, uri):
+            if problem := await asyncio.to_thread(logs.upload, self.house.access, self.cluster, uri):
                 self.house.log.warning("%s", problem)
 
     def log_uri(self, step: Step) -> str | None:

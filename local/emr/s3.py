@@ -3,7 +3,9 @@
 import functools
 import gzip
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import boto3
@@ -23,11 +25,20 @@ def is_s3(uri: str) -> bool:
 
 
 class S3:
-    """One S3, seen by a client that gives up soon."""
+    """One S3, seen by a client that gives up soon.
 
-    def __init__(self, endpoint: str | None, region: str) -> None:
+    Parameters
+    ----------
+    credentials : Mapping
+        As environment variables name them; default: what boto3 finds.
+    """
+
+    def __init__(
+        self, endpoint: str | None, region: str, credentials: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.endpoint = endpoint
         self._region = region
+        self._credentials = {name.lower(): value for name, value in credentials.items()}
 
     @functools.cached_property
     def _client(self) -> Any:
@@ -37,7 +48,8 @@ class S3:
             read_timeout=20,
             retries={"total_max_attempts": 3, "mode": "standard"},
         )
-        return boto3.session.Session().client("s3", endpoint_url=self.endpoint, region_name=self._region, config=config)
+        session = boto3.session.Session(region_name=self._region, **self._credentials)
+        return session.client("s3", endpoint_url=self.endpoint, config=config)
 
     def fetch(self, uri: str, target: Path) -> Path:
         """Download one object."""

@@ -19,6 +19,7 @@ class Settings:
 
     data: Path  # state, work folders and logs
     s3_endpoint: str | None = None  # None: AWS's own S3, or what AWS_ENDPOINT_URL says
+    iam_endpoint: str | None = None  # None: everybody may everything
     region: str = "eu-west-1"
     slots: int = field(default_factory=lambda: os.cpu_count() or 1)  # N of Spark's local[N]
     jars: Path | None = None  # a folder of jars for Spark's class path
