@@ -1,7 +1,9 @@
 """What a call asks of IAM: actions on resources, with the values that conditions may look at.
 
 After the Service Authorization Reference of Amazon EMR, and after what EMR answers when it refuses: RunJobFlow is asked
-for on ``cluster/*``; with tags it also takes AddTags there (since April 2023), and it passes two roles.
+for on ``cluster/*``; with tags it also takes AddTags there (since April 2023), with an idle time-out also
+PutAutoTerminationPolicy (EMR's guide names it without saying whether RunJobFlow asks for it: here it does, so that nobody
+lacks it), and it passes two roles.
 """
 
 from collections.abc import Iterator, Mapping
@@ -55,6 +57,8 @@ def of_creation(request: Mapping[str, Any], place: Place, node_role: str) -> Ite
     yield Ask("elasticmapreduce:RunJobFlow", place.cluster(ANY), keys)
     if tags:
         yield Ask("elasticmapreduce:AddTags", place.cluster(ANY), keys)
+    if "AutoTerminationPolicy" in request:
+        yield Ask("elasticmapreduce:PutAutoTerminationPolicy", place.cluster(ANY))
     passed = ((request.get("ServiceRole"), "elasticmapreduce"), (node_role, "ec2"))
     for role, service in passed:
         if role:

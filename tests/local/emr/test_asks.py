@@ -7,7 +7,8 @@ CLUSTER = "arn:aws:elasticmapreduce:eu-west-1:000000000000:cluster"
 
 
 def test_a_cluster_with_tags_and_roles() -> None:
-    request = {"ServiceRole": "service", "Tags": [{"Key": "orchard:Lake", "Value": "s3://a/lake"}, {"Key": "empty"}]}
+    tags = [{"Key": "orchard:Lake", "Value": "s3://a/lake"}, {"Key": "empty"}]
+    request = {"ServiceRole": "service", "Tags": tags, "AutoTerminationPolicy": {"IdleTimeout": 60}}
     keys = {
         "aws:requesttag/orchard:lake": "s3://a/lake",
         "aws:requesttag/empty": "",
@@ -18,6 +19,7 @@ def test_a_cluster_with_tags_and_roles() -> None:
     assert list(of_creation(request, PLACE, "arn:aws:iam::000000000000:role/nodes")) == [
         Ask("elasticmapreduce:RunJobFlow", f"{CLUSTER}/*", keys),
         Ask("elasticmapreduce:AddTags", f"{CLUSTER}/*", keys),
+        Ask("elasticmapreduce:PutAutoTerminationPolicy", f"{CLUSTER}/*"),
         Ask(
             "iam:PassRole",
             "arn:aws:iam::000000000000:role/service",
