@@ -2,8 +2,8 @@
 
 After the Service Authorization Reference of Amazon EMR, and after what EMR answers when it refuses: RunJobFlow is asked
 for on ``cluster/*``; with tags it also takes AddTags there (since April 2023), with an idle time-out also
-PutAutoTerminationPolicy (EMR's guide names it without saying whether RunJobFlow asks for it: here it does, so that nobody
-lacks it), and it passes two roles.
+PutAutoTerminationPolicy (EMR's guide names it and does not say whether RunJobFlow asks for it: here it does, so that
+nobody lacks it), and it passes two roles.
 """
 
 from collections.abc import Iterator, Mapping
