@@ -1,11 +1,17 @@
 """Cluster: the requests that rent one and give it work, built from settings and plan; nothing is asked or sent here."""
 
+import re
 from typing import Any
+from urllib.parse import unquote
 
+from orchard.emr_rules import check_cluster, check_steps
+from orchard.nodes import ROOT_GIB, instances
 from orchard.plan import Plan
 from orchard.settings import Settings
+from orchard.spark_configuration import configurations
 
 RUN_TAG, DAG_TAG, LAKE_TAG, KEEP_TAG = "orchard:run", "orchard:dag", "orchard:lake", "orchard:keep"
+OWNER_TAGS = (RUN_TAG, DAG_TAG, LAKE_TAG)  # whose values are `as_tag`'s
 LIVE = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
 
 
@@ -19,39 +25,50 @@ def tags(settings: Settings, plan: Plan) -> dict[str, str]:
     return {
         **settings.tags,
         "for-use-with-amazon-emr-managed-policies": "true",
-        RUN_TAG: plan.dag_run_id,
-        DAG_TAG: plan.dag_id,
-        LAKE_TAG: plan.lake,
+        RUN_TAG: as_tag(plan.dag_run_id),
+        DAG_TAG: as_tag(plan.dag_id),
+        LAKE_TAG: as_tag(plan.lake),
         **({KEEP_TAG: "when a step failed"} if plan.keep_cluster else {}),
     }
 
 
+def as_tag(text: str) -> str:
+    """Write a text so that EC2 takes it as a tag's value; `from_tag` gives it back.
+
+    The ids of DAG runs may hold ``~``, and any character where Airflow is told so; EC2 takes letters, digits, spaces
+    and ``_ . : / = + - @``. What it does not take becomes ``=`` and two digits a byte, as in quoted-printable text.
+    """
+    plain = re.sub(r"[^\w .:/+@-]", lambda found: _escaped(found[0]), text)
+    return re.sub(r"^(aws:)", lambda found: _escaped(found[0][0]) + found[0][1:], plain, flags=re.IGNORECASE)
+
+
+def from_tag(value: str) -> str:
+    """Read what `as_tag` wrote."""
+    return unquote(value.replace("=", "%"))
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"={byte:02X}" for byte in text.encode())
+
+
 def job_flow(settings: Settings, plan: Plan) -> dict[str, Any]:
-    """Build the RunJobFlow request of a run's cluster: one primary node, which computes nothing, and the core nodes."""
-    groups = (("primary", "MASTER", 1), ("core", "CORE", plan.core_nodes))
-    instances: dict[str, Any] = {
-        "InstanceGroups": [
-            {
-                "Name": group,
-                "InstanceRole": role,
-                "Market": "ON_DEMAND",
-                "InstanceType": plan.instance_type,
-                "InstanceCount": count,
-            }
-            for group, role, count in groups
-        ],
-        "KeepJobFlowAliveWhenNoSteps": True,
-        "TerminationProtected": False,
-    }
-    if settings.subnets:
-        instances["Ec2SubnetIds"] = list(settings.subnets)
+    """Build the RunJobFlow request of a run's cluster.
+
+    Raises
+    ------
+    EmrRuleError
+        EMR would refuse it.
+    SettingsError
+        The instance types have too little memory.
+    """
     request: dict[str, Any] = {
         "Name": name(plan),
         "ReleaseLabel": settings.release,
         "Applications": [{"Name": "Spark"}],
         "LogUri": f"{plan.lake}/logs/",
-        "Instances": instances,
-        "Configurations": configurations(settings),
+        "Instances": instances(settings, plan),
+        "EbsRootVolumeSize": ROOT_GIB,
+        "Configurations": configurations(settings, plan),
         "ServiceRole": settings.service_role,
         "JobFlowRole": settings.instance_profile,
         "VisibleToAllUsers": True,
@@ -64,18 +81,8 @@ def job_flow(settings: Settings, plan: Plan) -> dict[str, Any]:
     if settings.bootstrap:
         script = {"Path": f"{settings.bootstrap}/install.sh", "Args": [settings.bootstrap]}
         request["BootstrapActions"] = [{"Name": "orchard", "ScriptBootstrapAction": script}]
+    check_cluster(request)
     return request
-
-
-def configurations(settings: Settings) -> list[dict[str, Any]]:
-    """Build the cluster's configuration of Iceberg and Spark."""
-    spark = {"spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions"}
-    if settings.interpreter:
-        spark |= {"spark.pyspark.python": settings.interpreter, "spark.pyspark.driver.python": settings.interpreter}
-    return [
-        {"Classification": "iceberg-defaults", "Properties": {"iceberg.enabled": "true"}},
-        {"Classification": "spark-defaults", "Properties": spark},
-    ]
 
 
 def extract_step(plan: Plan, code: dict[str, str]) -> dict[str, Any]:
@@ -96,12 +103,14 @@ def _step(step: str, job: str, plan: Plan, code: dict[str, str], arguments: dict
     given = {"lake": plan.lake, "database": plan.database, "run-id": plan.run_id, **arguments}
     options = [part for key, value in given.items() for part in _option(key, value)]
     command = ["spark-submit", "--deploy-mode", "client", "--py-files", code["package"], code[job], *options]
-    return {
+    request = {
         "Name": f"{step} {plan.run_id}",
         # The cluster stays for a retry; the run's teardown gives it back.
         "ActionOnFailure": "CONTINUE",
         "HadoopJarStep": {"Jar": "command-runner.jar", "Args": command},
     }
+    check_steps([request])
+    return request
 
 
 def _option(key: str, value: Any) -> list[str]:

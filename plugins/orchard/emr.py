@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchard.aws import read_object
-from orchard.cluster import LAKE_TAG, LIVE, RUN_TAG
+from orchard.cluster import DAG_TAG, LAKE_TAG, LIVE, OWNER_TAGS, RUN_TAG, from_tag
 
 DONE, GOING = ("COMPLETED",), ("PENDING", "RUNNING")
 FAILED = ("CANCEL_PENDING", "CANCELLED", "FAILED", "INTERRUPTED")
@@ -22,16 +22,18 @@ def live_clusters(client: Any, lake: str) -> Iterator[dict[str, Any]]:
                     yield cluster
 
 
-def find_cluster(client: Any, lake: str, dag_run_id: str) -> dict[str, Any] | None:
-    """Find the live cluster of a run: the newest, should there be two."""
-    mine = [one for one in live_clusters(client, lake) if one["Tags"].get(RUN_TAG) == dag_run_id]
+def find_cluster(client: Any, lake: str, dag_id: str, dag_run_id: str) -> dict[str, Any] | None:
+    """Find the live cluster of a DAG's run: the newest, should there be two."""
+    owner = {DAG_TAG: dag_id, RUN_TAG: dag_run_id}  # two DAGs on one lake may have runs of one name
+    mine = [one for one in live_clusters(client, lake) if owner.items() <= one["Tags"].items()]
     return max(mine, key=lambda one: one["Status"]["Timeline"]["CreationDateTime"], default=None)
 
 
 def describe(client: Any, cluster_id: str) -> dict[str, Any]:
-    """Describe a cluster, its tags as a dict."""
+    """Describe a cluster, its tags as a dict, and those of its owner as they were meant."""
     cluster: dict[str, Any] = client.describe_cluster(ClusterId=cluster_id)["Cluster"]
-    cluster["Tags"] = {tag["Key"]: tag.get("Value", "") for tag in cluster.get("Tags", ())}
+    tags = {tag["Key"]: tag.get("Value", "") for tag in cluster.get("Tags", ())}
+    cluster["Tags"] = tags | {key: from_tag(tags[key]) for key in OWNER_TAGS if key in tags}
     return cluster
 
 

@@ -1,17 +1,17 @@
 """Instances: the types of EC2 machine that are offered, with what a cluster's plan and configuration follow from.
 
-Offered are general families without GPU that EMR 7.14 and Spark 8.1 both run, in sizes that suit one Python worker a
-vCPU. Left out on purpose: sizes with less than 8 GiB (YARN's and EMR's own daemons want some), burstable ones, and
-machines with accelerators.
+Offered are families without accelerators that EMR runs from releases 7.14 and Spark 8.0 on, in sizes of 4 vCPUs and
+more: smaller ones have too little memory beside YARN's and HDFS's daemons. All vCPUs come in fours, as executors do.
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-# From AWS' pages of instance types and "Supported instance types with Amazon EMR"
-# (https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-supported-instance-types.html).
-AS_OF = "2026-11"
+# vCPUs and memory from AWS' pages of instance types (https://aws.amazon.com/ec2/instance-types/); that EMR runs them,
+# from its answers to ListSupportedInstanceTypes for emr-7.14.0 and emr-spark-8.0.0, as getmoto/moto keeps them
+# (moto/emr/resources/instance-types-*.json, commits 0e0e3b54 and 6e6f96bc).
+AS_OF = "2026"
 X86, ARM = "x86_64", "aarch64"
 
 
@@ -23,7 +23,7 @@ class Instance(NamedTuple):
     architecture: str
 
 
-# A family's GiB a vCPU, architecture, and the sizes that it comes in beside xlarge, 2xlarge, 4xlarge and 8xlarge.
+# A family's GiB a vCPU, and its architecture.
 _FAMILIES: Mapping[str, tuple[int, str]] = {
     **dict.fromkeys(("m5", "m5a", "m5d", "m6a", "m6i", "m7a", "m7i"), (4, X86)),
     **dict.fromkeys(("m6g", "m7g", "m8g"), (4, ARM)),

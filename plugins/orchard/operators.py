@@ -49,7 +49,7 @@ class CreateClusterOperator(EmrCreateJobFlowOperator):
     def execute(self, context: Any) -> str:
         settings, plan = read_settings(), Plan.from_dict(self.plan)
         self.region_name = plan.region
-        found = emr.find_cluster(self.hook.conn, plan.lake, plan.dag_run_id)
+        found = emr.find_cluster(self.hook.conn, plan.lake, plan.dag_id, plan.dag_run_id)
         if found:
             self._job_flow_id = found["Id"]
             self.log.info("Cluster %s is this run's already, and %s.", found["Id"], found["Status"]["State"])

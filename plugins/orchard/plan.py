@@ -26,6 +26,10 @@ class Plan:
         Why a cluster is rented; None: there is nothing to do.
     step_options : dict
         Options of step 2's command line.
+    instance_type, instance_types : str, tuple of str
+        The type that the nodes are counted in, and all that they may be of.
+    spot : bool
+        Whether nodes beside the first are wanted at spot prices.
     """
 
     dag_id: str
@@ -44,6 +48,8 @@ class Plan:
     find_seconds: float
     step_options: dict[str, Any]
     instance_type: str
+    instance_types: tuple[str, ...]
+    spot: bool
     core_nodes: int
     vcpus: int
     rate: float
@@ -58,7 +64,7 @@ class Plan:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Plan":
-        return cls(**values)
+        return cls(**{**values, "instance_types": tuple(values["instance_types"])})
 
     @property
     def changes(self) -> int:
@@ -79,13 +85,16 @@ class Plan:
         ]
         if self.why is None:
             return "\n".join([*lines, "  nothing to do: no cluster is rented"])
-        cost = "price unknown" if self.dollars is None else f"${self.dollars:.2f}"
+        several = len(self.instance_types) > 1 or self.spot
+        cost = "price unknown" if self.dollars is None else f"{'at most ' * several}${self.dollars:.2f}"
+        kinds = " or ".join(self.instance_types)
+        market = ", spot where it can be had" * self.spot
         return "\n".join(
             [
                 *lines,
                 f"  why      {self.why}",
-                f"  cluster  1 primary and {self.core_nodes} core {self.instance_type} ({self.vcpus} vCPUs, "
-                f"{self.rate:.0f} photos a second each)",
+                f"  cluster  1 primary and {self.core_nodes} core {kinds} ({self.vcpus} vCPUs, "
+                f"{self.rate:.0f} photos a second each){market}",
                 f"  expected {self.seconds / 60:.0f} minutes, {cost}",
                 *(["  plan only: no cluster is rented, nothing is written"] * self.plan_only),
             ]

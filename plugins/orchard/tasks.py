@@ -100,6 +100,8 @@ def make_plan(dag_id: str, dag_run_id: str, params: Mapping[str, Any]) -> Plan:
         find_seconds=find_seconds,
         step_options=options,
         instance_type=rented.instance_type,
+        instance_types=settings.types,
+        spot=settings.spot,
         core_nodes=rented.core_nodes,
         vcpus=rented.vcpus,
         rate=rented.rate,

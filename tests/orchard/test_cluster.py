@@ -11,9 +11,11 @@ from botocore.validate import ParamValidator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchard.cluster import STEPS, configurations, extract_step, job_flow, name, reduce_step, tags
+from orchard.cluster import STEPS, as_tag, extract_step, from_tag, job_flow, name, reduce_step, tags
+from orchard.emr_rules import EmrRuleError
 from orchard.form import Wishes
 from orchard.plan import Plan, request_json, safe_run_id, step_options
+from orchard.spark_configuration import configurations
 from spark_jobs import extract_embeddings, reduce_embeddings
 from spark_jobs.location import LakeLocation
 from tests.plans import CODE, EXTRACTOR, PLAN, SETTINGS, plan, settings
@@ -69,6 +71,14 @@ def step(*args: str, **changes: Any) -> dict[str, Any]:
     return {"Name": "x", "ActionOnFailure": "CONTINUE", "HadoopJarStep": {"Jar": "x", "Args": list(args)}} | changes
 
 
+VOLUME = {
+    "EbsBlockDeviceConfigs": [
+        {"VolumeSpecification": {"VolumeType": "gp3", "SizeInGB": 64}, "VolumesPerInstance": 1},
+    ],
+    "EbsOptimized": True,
+}
+
+
 def test_a_cluster_of_few_words() -> None:
     request = job_flow(SETTINGS, PLAN)
     assert request == {
@@ -84,6 +94,7 @@ def test_a_cluster_of_few_words() -> None:
                     "Market": "ON_DEMAND",
                     "InstanceType": "m5.xlarge",
                     "InstanceCount": 1,
+                    "EbsConfiguration": VOLUME,
                 },
                 {
                     "Name": "core",
@@ -91,20 +102,20 @@ def test_a_cluster_of_few_words() -> None:
                     "Market": "ON_DEMAND",
                     "InstanceType": "m5.xlarge",
                     "InstanceCount": 2,
+                    "EbsConfiguration": VOLUME,
+                    "Configurations": [
+                        {
+                            "Classification": "yarn-site",
+                            "Properties": {"yarn.nodemanager.resource.memory-mb": "12288"},
+                        }
+                    ],
                 },
             ],
             "KeepJobFlowAliveWhenNoSteps": True,
             "TerminationProtected": False,
         },
-        "Configurations": [
-            {"Classification": "iceberg-defaults", "Properties": {"iceberg.enabled": "true"}},
-            {
-                "Classification": "spark-defaults",
-                "Properties": {
-                    "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions"
-                },
-            },
-        ],
+        "EbsRootVolumeSize": 20,
+        "Configurations": configurations(SETTINGS, PLAN),
         "ServiceRole": "orchard-emr-service",
         "JobFlowRole": "orchard-emr-node",
         "VisibleToAllUsers": True,
@@ -120,18 +131,24 @@ def test_a_cluster_of_few_words() -> None:
     check("RunJobFlow", request)
 
 
-def test_a_cluster_with_everything() -> None:
+@pytest.mark.parametrize("release", ["emr-7.14.0", "emr-spark-8.1.0"])
+def test_a_cluster_with_everything(release: str) -> None:
     chosen = settings(
         subnets=("subnet-1", "subnet-2"),
+        primary_security_group="sg-1",
+        core_security_group="sg-2",
+        service_security_group="sg-3",
         security_configuration="sealed",
         bootstrap="s3://bucket/lake/bootstrap/0123456789ab",
         tags={"team": "fruit", "orchard:run": "nobody's"},
         idle_minutes=1,
-        release="emr-7.13.0",
+        release=release,
     )
-    request = job_flow(chosen, plan(keep_cluster=True, instance_type="c7g.2xlarge", core_nodes=7))
+    types = ("c7g.2xlarge", "m7g.2xlarge")
+    request = job_flow(
+        chosen, plan(keep_cluster=True, instance_type=types[0], instance_types=types, spot=True, core_nodes=7, vcpus=56)
+    )
     check("RunJobFlow", request)
-    assert request["Instances"]["Ec2SubnetIds"] == ["subnet-1", "subnet-2"]
     assert request["SecurityConfiguration"] == "sealed"
     assert request["BootstrapActions"] == [
         {
@@ -142,14 +159,44 @@ def test_a_cluster_with_everything() -> None:
             },
         }
     ]
-    assert [(one["InstanceType"], one["InstanceCount"]) for one in request["Instances"]["InstanceGroups"]] == [
-        ("c7g.2xlarge", 1),
-        ("c7g.2xlarge", 7),
-    ]
     assert request["AutoTerminationPolicy"] == {"IdleTimeout": 60}  # EMR's least
-    assert request["ReleaseLabel"] == "emr-7.13.0"
-    spark = configurations(chosen)[1]["Properties"]
-    assert spark["spark.pyspark.python"] == spark["spark.pyspark.driver.python"] == "/opt/orchard/bin/python"
+    assert request["ReleaseLabel"] == release
+
+
+def test_a_cluster_that_emr_would_refuse_is_never_asked_for() -> None:
+    with pytest.raises(EmrRuleError) as refused:
+        job_flow(settings(release="emr-5.36.0", subnets=("net-1",), tags={"team": "fruit & more"}), PLAN)
+    assert str(refused.value) == (
+        "EMR would refuse this RunJobFlow; mend the settings:\n"
+        "- ReleaseLabel: expected emr-7.*.* or emr-spark-8.*.*, such as emr-7.14.0, got 'emr-5.36.0'\n"
+        "- Ec2SubnetId: expected subnet-..., got 'net-1'\n"
+        "- Tags: Value 'fruit & more': expected letters, digits, spaces and _ . : / = + - @, got &"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("scheduled__2026-03-01T00:00:00+00:00", "scheduled__2026-03-01T00:00:00+00:00"),
+        ("s3://bucket/lake", "s3://bucket/lake"),
+        ("obst wähler 7", "obst wähler 7"),
+        ("~me~", "=7Eme=7E"),
+        ("a=41", "a=3D41"),
+        ("100%25", "100=2525"),
+        ("\N{GREEN APPLE}\n", "=F0=9F=8D=8F=0A"),
+        ("aws:x", "=61ws:x"),
+        ("AWS:x", "=41WS:x"),
+    ],
+)
+def test_what_ec2_does_not_take_as_a_tag(text: str, value: str) -> None:
+    assert as_tag(text) == value
+    assert from_tag(value) == text
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=80))
+def test_every_text_comes_back_from_a_tag(text: str) -> None:
+    assert from_tag(as_tag(text)) == text
+    assert re.fullmatch(r"[\w .:/=+@-]*", as_tag(text))
 
 
 def test_tags_tell_whose_a_cluster_is() -> None:
@@ -211,6 +258,12 @@ def test_requests_of_runs_with_odd_names(dag_run_id: str) -> None:
     check("RunJobFlow", job_flow(SETTINGS, odd))
     check("AddJobFlowSteps", {"JobFlowId": "j-1", "Steps": [build(odd, CODE) for build in STEPS.values()]})
     assert name(odd) == f"orchard {odd.run_id}"
+
+
+def test_a_run_whose_id_is_too_long_for_a_tag_is_told_so() -> None:
+    """Cut short, it would not be found again; and the reaper would take its cluster for nobody's."""
+    with pytest.raises(EmrRuleError, match=r"expected 0 to 256 characters, got 258"):
+        job_flow(SETTINGS, plan(dag_run_id="~" * 86))
 
 
 def job_arguments(request: dict[str, Any], script: str) -> list[str]:

@@ -25,9 +25,14 @@ def stub() -> Iterator[Stubber]:
 
 
 def cluster(
-    cluster_id: str, state: str = "WAITING", lake: str = "s3://bucket/lake", run: str = RUN, minute: int = 0
+    cluster_id: str,
+    state: str = "WAITING",
+    lake: str = "s3://bucket/lake",
+    dag: str = "orchard_daily",
+    run: str = RUN,
+    minute: int = 0,
 ) -> dict[str, Any]:
-    tags = {"orchard:lake": lake, "orchard:run": run, "orchard:dag": "orchard_daily"}
+    tags = {"orchard:lake": lake, "orchard:run": run, "orchard:dag": dag}
     return {
         "Id": cluster_id,
         "Name": "orchard r1",
@@ -75,14 +80,24 @@ def test_clusters_of_this_lake_only(stub: Stubber) -> None:
 
 def test_the_cluster_of_a_run(stub: Stubber) -> None:
     """The newest, should two have been rented."""
-    listed(stub, "a", "b", "c")
+    listed(stub, "a", "b", "c", "d")
     described(stub, cluster("j-A", minute=1))
     described(stub, cluster("j-B", minute=2))
     described(stub, cluster("j-C", minute=3, run="manual__1"))
-    found = emr.find_cluster(stub.client, "s3://bucket/lake", RUN)
+    described(stub, cluster("j-D", minute=4, dag="orchard_monthly"))  # of another DAG, whose run has the same name
+    found = emr.find_cluster(stub.client, "s3://bucket/lake", "orchard_daily", RUN)
     assert found and found["Id"] == "j-B"
     listed(stub)
-    assert emr.find_cluster(stub.client, "s3://bucket/lake", RUN) is None
+    assert emr.find_cluster(stub.client, "s3://bucket/lake", "orchard_daily", RUN) is None
+
+
+def test_the_cluster_of_a_run_whose_id_ec2_does_not_take_as_it_is(stub: Stubber) -> None:
+    listed(stub, "a")
+    one = cluster("j-A", run="=7Eme", lake="s3://bucket/my=27lake")
+    one["Tags"].append({"Key": "team", "Value": "a=41"})  # nobody escaped this one
+    described(stub, one)
+    found = emr.find_cluster(stub.client, "s3://bucket/my'lake", "orchard_daily", "~me")
+    assert found and (found["Tags"]["orchard:run"], found["Tags"]["team"]) == ("~me", "a=41")
 
 
 def step(step_id: str, wanted: dict[str, Any], state: str) -> dict[str, Any]:
