@@ -19,11 +19,11 @@ from botocore.config import Config
 
 from local.export import RANDOM as RANDOM
 from local.export import Export, Exported
+from local.principals import SETTINGS, TAGS
 from local.sample_photos import LABELS, write_sample_photos
-from local.stack import REGION
+from local.stack import BUCKET, REGION
 from orchard.listing import SUFFIXES
 
-BUCKET = "orchard"
 _AT_ONCE = 8
 
 
@@ -54,7 +54,8 @@ class Prepared:
             "poll_seconds": 1,
             "log_seconds": 20,
             "console": console,
-            "tags": {"project": "orchard"},
+            "tags": {"project": "orchard", **TAGS},
+            **SETTINGS,
         }
 
     def describe(self) -> str:

@@ -1,6 +1,7 @@
 """Stack: the AWS of one machine, as two servers: ministack for S3, Glue and the rest, and the EMR that runs steps.
 
-They share a folder, in which everything is kept over a restart, and end together.
+They share a folder, in which everything is kept over a restart, and end together. Policies are enforced: see
+`local.principals` for who is who.
 """
 
 import argparse
@@ -18,8 +19,10 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from local.guarded import Guarded
+from local.principals import Principals
 
 REGION = "eu-west-1"
+BUCKET = DATABASE = "orchard"
 _START_SECONDS = 120
 _STOP_SECONDS = 30  # ministack writes what it has to keep
 
@@ -36,12 +39,15 @@ class Stack:
     ----------
     data : Path
         Folder of their data and logs, made when missing.
+    credentials : Path, optional
+        File for Airflow's key; default: in the folder.
     """
 
     data: Path
     host: str = "127.0.0.1"
     port: int = 4566
     emr_port: int = 5555
+    credentials: Path | None = None
 
     @property
     def url(self) -> str:
@@ -51,13 +57,23 @@ class Stack:
     def emr_url(self) -> str:
         return f"http://{_reachable(self.host)}:{self.emr_port}"
 
+    @property
+    def principals(self) -> Principals:
+        """Those who have policies here."""
+        return Principals(self.url, REGION, self.credentials or self.data / "credentials")
+
     def environment(self) -> dict[str, str]:
-        """Return the variables that make any client of AWS use this one."""
+        """Return the variables that make any client of AWS use this one, as the account itself."""
+        return self._place() | {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+
+    def airflow_environment(self) -> dict[str, str]:
+        """Return the variables that make Airflow use this one, with its own key once there is one."""
+        return self._place() | {"AWS_SHARED_CREDENTIALS_FILE": str(self.principals.credentials)}
+
+    def _place(self) -> dict[str, str]:
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ENDPOINT_URL_EMR": self.emr_url,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -90,6 +106,7 @@ class Stack:
         try:
             servers.append(self._ministack())
             _wait(servers[0], f"{self.url}/_ministack/health", self.data / "ministack.log")
+            self.principals.make(BUCKET, DATABASE)
             servers.append(self._emr(emr_options))
             _wait(servers[1], f"{self.emr_url}/_health", self.data / "emr.log")
             yield self
@@ -117,7 +134,7 @@ class Stack:
 
     def _emr(self, options: Sequence[str]) -> Guarded:
         command = [sys.executable, "-m", "local.emr", "--host", self.host, "--port", str(self.emr_port)]
-        command += ["--data", str(self.data / "emr"), "--s3-endpoint", self.url, *options]
+        command += ["--data", str(self.data / "emr"), "--s3-endpoint", self.url, "--iam-endpoint", self.url, *options]
         root = Path(__file__).parent.parent
         return Guarded.start(command, root, _clean() | self.environment(), self.data / "emr.log", patience=5)
 
@@ -169,8 +186,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=4566, help="of S3, Glue and the rest (default: 4566)")
     parser.add_argument("--emr-port", type=int, default=5555, help="of EMR (default: 5555)")
+    parser.add_argument("--credentials", type=Path, help="file for Airflow's key (default: credentials, in --data)")
     options, emr_options = parser.parse_known_args(argv)
-    stack = Stack(options.data.absolute(), options.host, options.port, options.emr_port)
+    stack = Stack(options.data.absolute(), options.host, options.port, options.emr_port, options.credentials)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:

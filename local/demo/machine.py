@@ -118,7 +118,7 @@ class Machine:
 def running(folder: Path, ports: Ports) -> Iterator[Machine]:
     """Start everything; Airflow goes on starting when this returns. Stop it all in the end."""
     stack = Stack(folder / "aws", _HOST, ports.aws, ports.emr)
-    airflow = Standalone(folder / "airflow", ports.airflow, stack.environment())
+    airflow = Standalone(folder / "airflow", ports.airflow, stack.airflow_environment())
     process = airflow.start()
     try:
         with stack.running():

@@ -16,9 +16,8 @@ from local.demo.screen import Screen
 from local.demo.story import MINIMUM, StoryError, labels, mirrored, tell
 from local.demo.watch import DAG, Watch
 from local.export import Export
+from local.stack import BUCKET
 from local.standalone import USER
-
-_BUCKET = prepare.BUCKET
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ class Demo:
                 self.machine.check()
 
         prepare.upload(self.s3, photos, tell=tell_progress)
-        self.screen.say(f"       {many:,} photos are in s3://{_BUCKET}/photos/ ({time.monotonic() - started:.0f} s)")
+        self.screen.say(f"       {many:,} photos are in s3://{BUCKET}/photos/ ({time.monotonic() - started:.0f} s)")
 
     def _set_settings(self) -> None:
         """Set Airflow's variable, where a person can see and change it."""
@@ -148,7 +147,7 @@ class Demo:
         for photo in story.changed:
             self._put(prepare.key_of(photo, story.folder), mirrored(photo))
         for photo in story.deleted:
-            self.s3.delete_object(Bucket=_BUCKET, Key=prepare.key_of(photo, story.folder))
+            self.s3.delete_object(Bucket=BUCKET, Key=prepare.key_of(photo, story.folder))
         self._put(story.broken, story.broken_photo())
         came = f" (among them all of {story.new_label}, a label not seen before)" if story.new_label else ""
         return (
@@ -157,7 +156,7 @@ class Demo:
         )
 
     def _put(self, key: str, body: bytes) -> None:
-        self.s3.put_object(Bucket=_BUCKET, Key=key, Body=body)
+        self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
 
     def _show(self) -> None:
         say, lake, database = self.screen.say, str(self.settings["lake"]), "orchard"
@@ -169,7 +168,7 @@ class Demo:
         say(show.recognised(asked, lake))
         last = "day-2"
         page = self.home.folder / "report.html"
-        page.write_bytes(self.s3.get_object(Bucket=_BUCKET, Key=f"lake/reports/{last}.html")["Body"].read())
+        page.write_bytes(self.s3.get_object(Bucket=BUCKET, Key=f"lake/reports/{last}.html")["Body"].read())
         say(f"\nThe second day's report: {page}")
         say(f"  also at {self.client.url}/orchard/reports/{last} and {lake}/reports/{last}.html")
         say(f"\nWeights: {self.prepared.describe()}")
@@ -194,7 +193,7 @@ class Demo:
         say(f"       Go on: add, change or delete photos, and press Trigger at {self.client.url}/dags/{DAG}")
         say(
             f"         AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION=eu-west-1 \\\n"
-            f"           aws --endpoint-url {stack.url} s3 cp photo.jpg s3://{_BUCKET}/photos/Banana/"
+            f"           aws --endpoint-url {stack.url} s3 cp photo.jpg s3://{BUCKET}/photos/Banana/"
         )
         while True:
             time.sleep(2)

@@ -23,7 +23,7 @@ def house(random_artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     folder = tmp_path_factory.mktemp("house")
     stack = Stack(folder / "aws", port=free_port(), emr_port=free_port())
     with stack.running():
-        environment = {**stack.environment(), **NOTICES_DEATHS}
+        environment = {**stack.airflow_environment(), **NOTICES_DEATHS}
         airflow = Standalone(folder / "airflow", free_port(), environment, copy_dags(folder / "dags"))
         house = House(stack, airflow, random_artefact)
         try:

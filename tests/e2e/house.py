@@ -24,6 +24,7 @@ import pyarrow as pa
 from pyiceberg.catalog import Catalog
 
 from local.guarded import Guarded
+from local.principals import SETTINGS, TAGS
 from local.sample_photos import LABELS, render
 from local.stack import REGION, Stack
 from local.standalone import Client, Standalone
@@ -182,10 +183,11 @@ class House:
             guard.stop(10)
 
     def lake(self) -> "LakeUnderTest":
-        """Make a lake in a bucket of its own, and make it the DAG's."""
+        """Make a lake in a bucket of its own, and make it the DAG's; the principals may work on it and no other."""
         lake = LakeUnderTest(self, f"orchard-{uuid.uuid4().hex[:10]}")
         self.aws("s3").create_bucket(Bucket=lake.bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         self.aws("s3").upload_file(str(self.artefact), lake.bucket, f"lake/extractors/{self.artefact.name}")
+        self.stack.principals.permit(lake.bucket, lake.database)
         lake.configure()
         return lake
 
@@ -262,6 +264,8 @@ class LakeUnderTest:
             "poll_seconds": 0.5,
             "log_seconds": 10,
             "console": self.house.stack.emr_url,
+            "tags": TAGS,
+            **SETTINGS,
             **settings,
         }
         body = {"key": "orchard", "value": json.dumps(given)}
