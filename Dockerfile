@@ -36,8 +36,9 @@ COPY --chown=50000:0 local/__init__.py local/jars.py local/
 RUN python -m local.jars jars.lock .jars
 COPY --chown=50000:0 plugins plugins
 COPY --chown=50000:0 spark_jobs spark_jobs
+COPY --chown=50000:0 infra infra
 COPY --chown=50000:0 local local
-RUN chmod -R g=u local plugins spark_jobs
+RUN chmod -R g=u infra local plugins spark_jobs
 EXPOSE 4566 5555
 ENTRYPOINT ["python", "-m"]
 CMD ["local", "--host", "0.0.0.0", "--data", "/data"]

@@ -95,8 +95,9 @@ class Principals:
         file.write(text)
         # Whole or not at all; for owner and group, as docker-compose's services share their group alone.
         new = self.credentials.with_name(f"{self.credentials.name}.new")
-        new.touch(0o640)
+        new.touch(0o600)
         new.write_text(text.getvalue())
+        new.chmod(0o640)
         os.replace(new, self.credentials)
 
     def _written(self) -> str | None:

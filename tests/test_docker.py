@@ -58,8 +58,16 @@ def test_no_secret_is_in_the_file(name: str) -> None:
 
 
 def test_all_secrets_that_are_made_are_read_and_the_other_way_round() -> None:
-    read = set(re.findall(r"/settings/([\w.]+)", COMPOSE)) - {"variables.json"}
+    read = set(re.findall(r"/settings/([\w.]+)", COMPOSE)) - {"variables.json", "aws_credentials"}
     assert read == set(generate())
+
+
+@pytest.mark.parametrize("name", [*AIRFLOW, "init"])
+def test_airflow_has_a_key_of_its_own_which_the_aws_of_this_machine_makes(name: str) -> None:
+    assert not {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} & set(SERVICES[name]["environment"])
+    assert SERVICES[name]["environment"]["AWS_SHARED_CREDENTIALS_FILE"] == "/settings/aws_credentials"
+    assert "--credentials=/settings/aws_credentials" in SERVICES["local"]["command"]
+    assert "settings:/settings" in SERVICES["local"]["volumes"]
 
 
 @pytest.mark.parametrize("name", AIRFLOW)
