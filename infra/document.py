@@ -1,0 +1,89 @@
+"""Document: a CloudFormation template as plain values, to make it smaller, or to keep a part of it."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import yaml
+
+Template = dict[str, Any]
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML with CloudFormation's short forms: ``!Ref x`` is ``{"Ref": "x"}``."""
+
+
+def _short_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    value: Any
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        assert isinstance(node, yaml.MappingNode)
+        value = loader.construct_mapping(node, deep=True)
+    if suffix == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
+
+
+_Loader.add_multi_constructor("!", _short_form)
+# Versions of policies, and of the template, look like dates; to CloudFormation they are strings.
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", yaml.CSafeLoader.construct_yaml_str)
+
+
+def load(text: str) -> Template:
+    """Read a template, YAML or JSON."""
+    return dict(yaml.load(text, _Loader))
+
+
+def dump(template: Mapping[str, Any]) -> str:
+    """Write a template as compact JSON: what comments and indentation took is saved."""
+    return json.dumps(template, separators=(",", ":"))
+
+
+def keep(template: Template, keeps: Callable[[str, Mapping[str, Any]], bool]) -> Template:
+    """Return a template with a part of the resources, and the outputs that speak of no other.
+
+    Parameters
+    ----------
+    keeps : callable
+        Given a resource's logical id and definition, whether it stays. One that a kept one refers to stays, too.
+    """
+    resources: Mapping[str, Any] = template["Resources"]
+    kept: set[str] = set()
+    found = {name for name, resource in resources.items() if keeps(name, resource)}
+    while found:
+        kept |= found
+        found = {one for name in found for one in references(resources[name]) if one in resources} - kept
+    gone = resources.keys() - kept
+    return {
+        **template,
+        "Resources": {name: resource for name, resource in resources.items() if name in kept},
+        "Outputs": {
+            name: output for name, output in template.get("Outputs", {}).items() if not set(references(output)) & gone
+        },
+    }
+
+
+def data_part(template: Template) -> Template:
+    """Return the part that holds data, which is what the template retains: bucket, key, database."""
+    return keep(template, lambda _, resource: resource.get("DeletionPolicy") == "Retain")
+
+
+def references(value: Any) -> Iterator[str]:
+    """Yield the logical ids, and parameters, that a part of a template refers to."""
+    if isinstance(value, list):
+        for one in value:
+            yield from references(one)
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            if name in ("Ref", "DependsOn"):
+                yield from [inner] if isinstance(inner, str) else inner
+            elif name == "Fn::GetAtt":
+                yield inner[0] if isinstance(inner, list) else inner.partition(".")[0]
+            else:
+                if name == "Fn::Sub":
+                    text = inner if isinstance(inner, str) else inner[0]
+                    yield from (part.partition("}")[0].partition(".")[0] for part in text.split("${")[1:])
+                yield from references(inner)

@@ -1,0 +1,54 @@
+"""Template: the stack of infra/ without what the AWS of this machine cannot make.
+
+``python -m local.template > FILE``, and then ``make deploy ENV=local TEMPLATE=FILE``. What it takes out is listed
+below, and nothing else; what referred to it gets the name that it would have had.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from infra import document
+
+TEMPLATE = Path(__file__).parent.parent / "infra" / "orchard.yaml"
+# Types that ministack's CloudFormation does not know.
+UNKNOWN = (
+    "AWS::Budgets::Budget",
+    "AWS::EC2::SecurityGroupEgress",
+    "AWS::EC2::SecurityGroupIngress",
+    "AWS::EMR::SecurityConfiguration",
+    "AWS::EMR::Studio",
+)
+
+
+def local_template(text: str) -> str:
+    """Take the resources of `UNKNOWN` types out of a template, and the outputs that need more of them than a name."""
+    template = document.load(text)
+    names = {
+        name: resource["Properties"].get("Name")
+        for name, resource in template["Resources"].items()
+        if resource["Type"] in UNKNOWN
+    }
+    template["Resources"] = {
+        name: _named(resource, names) for name, resource in template["Resources"].items() if name not in names
+    }
+    outputs = {name: _named(output, names) for name, output in template.get("Outputs", {}).items()}
+    template["Outputs"] = {
+        name: output for name, output in outputs.items() if not set(document.references(output)) & names.keys()
+    }
+    return document.dump(template)
+
+
+def _named(value: Any, names: dict[str, Any]) -> Any:
+    """Put a name in the place of a reference to what has it."""
+    if isinstance(value, list):
+        return [_named(one, names) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"Ref"} and value["Ref"] in names:
+        return names[value["Ref"]]
+    return {key: _named(inner, names) for key, inner in value.items()}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(local_template(TEMPLATE.read_text("utf-8")))
