@@ -4,10 +4,10 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 UV := .venv/bin/uv
 UV_VERSION := 0.13.8
 
-.PHONY: help setup demo screenshots lint test test-all test-airflow31 test-spark4 wheelhouse smoke bench lock clean
+.PHONY: help setup demo screenshots lint test test-all test-airflow31 test-spark4 wheelhouse notebook-cluster smoke bench lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/installed .jars/classes.jsa ## make .venv (Python packages, Java) and .jars (Iceberg for Spark)
 
@@ -89,6 +89,10 @@ wheelhouse: setup ## what a cluster's nodes install, wheels and all; ENGINE=tens
 	@.venv/bin/python -m bootstrap.wheelhouse --out "$(or $(OUT),.orchard/wheelhouse)" \
 		$(if $(ENGINE),--engine $(ENGINE)) $(foreach arch,$(ARCH),--arch $(arch))
 
+notebook-cluster: setup ## a cluster to explore the lake on, and how to reach it; ENV=prod IDLE=60
+	@.venv/bin/python -m infra.notebook "$(or $(ENV),$(error say which environment: ENV=prod))" \
+		$(if $(IDLE),--idle-minutes $(IDLE))
+
 smoke: setup ## docker-compose for real: build, start, run the DAG, tear down; says so where there is no engine
 	.venv/bin/python -m local.compose.smoke
 
@@ -106,6 +110,9 @@ lock: $(UV) ## compile requirements*.txt from pyproject.toml anew
 	$(COMPILE) --constraint requirements.txt --output-file requirements-airflow.txt --extra control-plane --extra airflow
 	$(COMPILE) --constraint requirements.txt --output-file requirements-local.txt \
 		--extra control-plane --extra data-plane --extra tensorflow --extra local
+	@rm -f databricks/requirements.txt
+	$(COMPILE) --constraint requirements.txt --output-file databricks/requirements.txt \
+		--extra control-plane --extra data-plane
 	@rm -f bootstrap/requirements*.txt
 	$(COMPILE) --constraint requirements.txt --output-file bootstrap/requirements.txt --extra data-plane --extra bootstrap
 	$(COMPILE) --constraint requirements.txt --output-file bootstrap/requirements-tensorflow.txt \

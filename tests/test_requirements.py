@@ -20,6 +20,7 @@ LISTS = {  # which extras each list holds
     "requirements.txt": tuple(EXTRAS),
     "requirements-airflow.txt": ("control-plane", "airflow"),
     "requirements-local.txt": ("control-plane", "data-plane", "tensorflow", "local"),
+    "databricks/requirements.txt": ("control-plane", "data-plane"),
 }
 
 
@@ -82,6 +83,7 @@ def test_what_is_tested_is_what_is_shipped(name: str) -> None:
 def test_each_plane_gets_only_what_it_needs() -> None:
     names = {name: {canonicalize_name(entry.name) for entry, _ in ENTRIES[name]} for name in LISTS}
     assert not names["requirements-airflow.txt"] & {"pyspark", "tensorflow-cpu", "openvino", "ministack", "pytest"}
+    assert not names["databricks/requirements.txt"] & {"pyspark", "tensorflow-cpu", "apache-airflow-core", "pytest"}
     assert not names["requirements-local.txt"] & {"apache-airflow", "apache-airflow-core", "pytest"}
 
 
