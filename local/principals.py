@@ -17,7 +17,7 @@ import boto3
 
 from infra.template import policy
 
-ENVIRONMENT = "local"
+ENVIRONMENT = "demo"  # so that "local" is left to who deploys the template to this machine
 ACCOUNT = "000000000000"  # ministack's, unless a key says otherwise
 AIRFLOW = f"orchard-{ENVIRONMENT}-airflow"
 SERVICE = f"orchard-{ENVIRONMENT}-emr-service"
