@@ -4,6 +4,7 @@ It knows the few intrinsic functions that the template uses, and what is known b
 names and ARNs that follow from them. For checks and for the endpoint on one's own machine; AWS resolves its own.
 """
 
+import functools
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,6 +30,11 @@ def load() -> dict[str, Any]:
     return document.load(PATH.read_text(encoding="utf-8"))
 
 
+@functools.cache
+def _template() -> dict[str, Any]:
+    return load()  # reading it takes longer than all else, and nobody changes it here
+
+
 def policy(name: str, parameters: Mapping[str, str]) -> dict[str, Any]:
     """Return the policy document of a resource.
 
@@ -47,7 +53,7 @@ def policy(name: str, parameters: Mapping[str, str]) -> dict[str, Any]:
     KeyError
         There is no such policy, or a parameter without default is missing.
     """
-    template = load()
+    template = _template()
     resource, _, part = name.partition(".")
     if resource in template["Outputs"] and resource not in template["Resources"]:
         resource = template["Outputs"][resource]["Value"]["Ref"]
