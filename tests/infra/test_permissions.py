@@ -247,6 +247,7 @@ class World:
 
     def __init__(self, stack: Stack, step: Path) -> None:
         self.stack = stack
+        self._clients: dict[tuple[str, str], Any] = {}
         self.root = boto3.Session("test", "test", region_name=REGION)
         self.airflow = _session_of(stack.principals.credentials)
         self._make_things()
@@ -266,9 +267,12 @@ class World:
         self.node = boto3.Session(key_id, secret, token, region_name=REGION)
 
     def client(self, who: str, service: str) -> Any:
-        url = self.stack.emr_url if service == "emr" else self.stack.url
-        session = {"root": self.root, "airflow": self.airflow}.get(who) or self.node
-        return session.client(service, endpoint_url=url, config=Config(retries={"total_max_attempts": 1}))
+        if (who, service) not in self._clients:
+            url = self.stack.emr_url if service == "emr" else self.stack.url
+            session = {"root": self.root, "airflow": self.airflow}.get(who) or self.node
+            config = Config(retries={"total_max_attempts": 1})
+            self._clients[who, service] = session.client(service, endpoint_url=url, config=config)
+        return self._clients[who, service]
 
     def call(self, who: str, service: str, call: str, given: Mapping[str, Any]) -> Any:
         """Call for real, with the names of what was made."""
@@ -361,11 +365,21 @@ EVALUATED: list[tuple[str, str, tuple[str, ...], dict[str, str | list[str]], boo
 ]
 
 
+@pytest.fixture(scope="module")
+def policies() -> dict[str, dict[str, Any]]:
+    airflow, node = Principals("http://127.0.0.1:1", REGION, Path("none")).policies("orchard", "orchard")
+    return {"airflow": airflow, "node": node}
+
+
 @pytest.mark.parametrize(("who", "action", "resources", "keys", "may"), EVALUATED)
 def test_evaluated(
-    who: str, action: str, resources: tuple[str, ...], keys: dict[str, str | list[str]], may: bool
+    policies: dict[str, dict[str, Any]],
+    who: str,
+    action: str,
+    resources: tuple[str, ...],
+    keys: dict[str, str | list[str]],
+    may: bool,
 ) -> None:
-    airflow, node = Principals("http://127.0.0.1:1", REGION, Path("none")).policies("orchard", "orchard")
-    caller = Caller(f"arn:aws:iam::{ACCOUNT}:user/{who}", [airflow if who == "airflow" else node])
+    caller = Caller(f"arn:aws:iam::{ACCOUNT}:user/{who}", [policies[who]])
     place = Place(REGION, ACCOUNT)
     assert all(allows(caller, Ask(action, one, keys), place) for one in resources) is may
