@@ -169,8 +169,10 @@ class Settings:
 
     @property
     def jobs(self) -> Path:
-        """The folder of the jobs' code: beside plugins/."""
-        return Path(__file__).resolve().parents[2] / "spark_jobs"
+        """The folder of the jobs' code: beside plugins/, or in it where plugins/ is all that Airflow is given."""
+        plugins = Path(__file__).resolve().parents[1]
+        inside = plugins / "spark_jobs"
+        return inside if inside.is_dir() else plugins.parent / "spark_jobs"
 
 
 def read_settings() -> Settings:
