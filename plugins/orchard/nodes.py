@@ -15,6 +15,11 @@ ROOT_GIB = 20  # EMR's default is 15, of which its own software takes most; the 
 SPOT_MINUTES = 10  # until what spot did not give is taken on demand
 
 
+def node_gib(settings: Settings) -> int:
+    """Return the GiB of a node's volumes, data and root."""
+    return settings.ebs_gib + ROOT_GIB
+
+
 class Capacity(NamedTuple):
     """vCPUs that core and task nodes have by market; the primary node's are not in it."""
 

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from orchard import aws, emr
+from orchard import account, aws, emr
 from orchard.lake import replace_run
 from orchard.plan import Plan, request_json
-from orchard.prices import dollars
 from orchard.report import gather, render
 from orchard.settings import Settings, read_settings
 
@@ -56,7 +55,8 @@ def run_row(
         did[step] = json.loads(aws.read_object(s3, f"{plan.lake}/steps/{plan.run_id}/{step}.json"))
         status = client.describe_step(ClusterId=cluster_id, StepId=step_id)["Step"]["Status"]
         took[step] = emr.seconds(status, "StartDateTime", "EndDateTime")
-    timeline = emr.describe(client, cluster_id)["Status"]["Timeline"]
+    cluster = emr.describe(client, cluster_id)
+    timeline = cluster["Status"]["Timeline"]
     now = datetime.now(UTC)
     alive = (timeline.get("EndDateTime", now) - timeline["CreationDateTime"]).total_seconds()
     return {
@@ -71,7 +71,7 @@ def run_row(
         "extract_seconds": took["extract"],
         "reduce_seconds": took["reduce"],
         "cluster": cluster_id,
-        "cost_dollars": dollars(settings.region, plan.instance_type, plan.core_nodes + 1, alive),
+        "cost_dollars": account.cost(settings, plan, client, cluster, now),
         "basis_id": did["reduce"].get("basis_id"),
         "why": did["reduce"].get("why"),
         "captured_of_best": did["reduce"].get("captured_of_best"),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchard.instances import INSTANCES
+from orchard.nodes import node_gib
 from orchard.prices import dollars
 from orchard.settings import Settings
 
@@ -24,7 +25,7 @@ class Size:
     seconds : float
         From the request until the cluster is given back.
     dollars : float or None
-        None where there is no price.
+        Of several types, for the dearest; None where one has no price.
     """
 
     instance_type: str
@@ -55,5 +56,14 @@ def size(settings: Settings, photos: int, rates: Sequence[float], core_nodes: in
     wanted = math.ceil(photos / (rate * each * left))
     nodes = core_nodes or min(max(wanted, settings.min_core_nodes), settings.max_core_nodes)
     seconds = fixed + photos / (rate * each * nodes)
-    cost = dollars(settings.region, first, nodes + 1, seconds)
-    return Size(first, nodes, each * nodes, rate, seconds, cost)
+    return Size(first, nodes, each * nodes, rate, seconds, _at_most(settings, each * nodes, seconds))
+
+
+def _at_most(settings: Settings, vcpus: int, seconds: float) -> float | None:
+    """Price the dearest cluster that may come of it, on demand; None where a type has no price."""
+    gib, found = node_gib(settings), []
+    for one in settings.types:
+        needed = math.ceil(vcpus / INSTANCES[one].vcpus)
+        found.append([dollars(settings.region, one, gib, seconds, nodes) for nodes in (1, needed)])
+    known = [[cost for cost in costs if cost is not None] for costs in zip(*found, strict=True)]
+    return sum(map(max, known)) if all(len(costs) == len(found) for costs in known) else None

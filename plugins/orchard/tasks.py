@@ -9,6 +9,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from orchard import aws, jobs, ledger, sums
+from orchard.cluster import job_flow
 from orchard.discovery import MassDeletionError, find
 from orchard.form import Wishes
 from orchard.plan import Plan, reason, safe_run_id, step_options
@@ -83,7 +84,7 @@ def make_plan(dag_id: str, dag_run_id: str, params: Mapping[str, Any]) -> Plan:
         ledger.newest(catalog, settings.database, extractor_id),
     )
     rented = size(settings, found.photos, ledger.rates(catalog, settings.database, extractor_id), wishes.core_nodes)
-    return Plan(
+    plan = Plan(
         dag_id=dag_id,
         dag_run_id=dag_run_id,
         run_id=run_id,
@@ -111,6 +112,11 @@ def make_plan(dag_id: str, dag_run_id: str, params: Mapping[str, Any]) -> Plan:
         plan_only=wishes.plan_only,
         why=why,
     )
+    try:
+        job_flow(settings, plan)  # only to be told now, and not when the cluster is to be rented
+    except ValueError as error:
+        raise AirflowFailException(str(error)) from error
+    return plan
 
 
 def _check_artefact(s3: Any, root: str, extractor_id: str) -> None:

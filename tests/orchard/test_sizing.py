@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchard.instances import INSTANCES
-from orchard.prices import dollars
 from orchard.sizing import Size, size
 from tests.plans import settings
 
@@ -25,12 +24,12 @@ limits = st.fixed_dictionaries(
 def test_in_figures() -> None:
     # 30 minutes less 6 to start and 1.5 of the steps leave 1,350 s; 4 vCPUs do 200 photos a second.
     assert size(settings(), 100, []) == Size(
-        "m5.xlarge", 1, 4, 50.0, 450.5, pytest.approx(2 * 0.26972 * 450.5 / 3600, 1e-4)
+        "m5.xlarge", 1, 4, 50.0, 450.5, pytest.approx(2 * 0.272126 * 450.5 / 3600, 1e-4)
     )
     assert size(settings(), 270_000, []).core_nodes == 1
     assert size(settings(), 270_001, []).core_nodes == 2
     assert size(settings(), 1_000_000, []) == Size(
-        "m5.xlarge", 4, 16, 50.0, 450 + 1250, pytest.approx(5 * 0.26972 * 1700 / 3600, 1e-4)
+        "m5.xlarge", 4, 16, 50.0, 450 + 1250, pytest.approx(5 * 0.272126 * 1700 / 3600, 1e-4)
     )
     assert size(settings(), 10**9, []).core_nodes == 10  # the settings' most
     assert size(settings(), 10**9, [], core_nodes=12).core_nodes == 12  # what the run was told
@@ -74,10 +73,15 @@ def test_a_run_may_say_how_many(count: int, measured: list[float], given: dict[s
     assert size(settings(**given), count, measured, nodes).core_nodes == nodes
 
 
-def test_dollars() -> None:
-    hour = 0.214 + 0.048 + 64 * 0.088 / 730  # EC2, EMR, and the volumes
-    assert dollars("eu-west-1", "m5.xlarge", 3, 3600) == pytest.approx(3 * hour)
-    assert dollars("eu-west-1", "m5.xlarge", 1, 5) == pytest.approx(hour / 60)  # a minute at least
-    assert dollars("eu-west-1", "x9.xlarge", 1, 3600) is None
-    assert dollars("eu-south-1", "m5.xlarge", 1, 3600) is None
-    assert size(settings(instance_type="r6i.xlarge"), 1, []).dollars is None
+def test_of_several_types_the_dearest_is_reckoned_with() -> None:
+    hour, twice = (each + 84 * 0.088 / 730 for each in (0.262, 0.524))
+    found = size(settings(instance_types=("m5.xlarge", "m5.2xlarge")), 1_000_000, [], core_nodes=5)
+    assert (found.instance_type, found.core_nodes, found.vcpus, found.seconds) == ("m5.xlarge", 5, 20, 1450.0)
+    # The primary node may be the larger one; 20 vCPUs are 5 of the one or 3 of the other, which cost more.
+    assert found.dollars == pytest.approx((twice + max(5 * hour, 3 * twice)) * 1450 / 3600)
+    assert size(settings(instance_types=("m5.xlarge", "r6i.xlarge")), 1, []).dollars is None
+
+
+def test_larger_volumes_cost_more() -> None:
+    found = size(settings(ebs_gib=1000), 0, [])
+    assert found.dollars == pytest.approx(2 * (0.262 + 1020 * 0.088 / 730) * 450 / 3600)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -5,7 +6,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from orchard import tasks
 from orchard.settings import SettingsError
-from tests.plans import SETTINGS
+from tests.plans import EXTRACTOR, SETTINGS, settings
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,16 @@ def test_settings_that_cannot_be_meant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "read_settings", refuse)
     with pytest.raises(AirflowFailException, match=r"^Setting rate: expected more than 0 photos a second a vCPU"):
         tasks.make_plan("orchard_daily", "r1", {})
+
+
+def test_a_cluster_that_emr_would_refuse_stops_the_run_when_it_is_planned(
+    aws: Any, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only when it is to be rented; and another try would find the same."""
+    chosen = settings(lake=f"s3://{bucket}/lake", prefixes=(f"s3://{bucket}/photos/",), database=bucket)
+    aws.client("s3").put_object(Bucket=bucket, Key=f"lake/extractors/{EXTRACTOR}.zip", Body=b"artefact")
+    monkeypatch.setattr(tasks, "read_settings", lambda: replace(chosen, release="emr-5.36.0"))
+    with pytest.raises(AirflowFailException, match=r"- ReleaseLabel: expected emr-7\.\*\.\* or .*, got 'emr-5\.36\.0'"):
+        tasks.make_plan("orchard_daily", "r1", {})
+    monkeypatch.setattr(tasks, "read_settings", lambda: chosen)
+    assert tasks.make_plan("orchard_daily", "r1", {}).instance_types == ("m5.xlarge",)
