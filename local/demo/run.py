@@ -16,6 +16,7 @@ from local.demo.screen import Screen
 from local.demo.story import MINIMUM, StoryError, labels, mirrored, tell
 from local.demo.watch import DAG, Watch
 from local.export import Export
+from local.principals import AIRFLOW, NODE
 from local.stack import BUCKET
 from local.standalone import USER
 
@@ -93,6 +94,8 @@ class Demo:
             self._set_settings()
         aws = self.machine.stack
         say(f"       Airflow is at {self._airflow}, AWS at {aws.url}, EMR at {aws.emr_url}")
+        say("       The policies of infra/orchard.yaml are enforced:")
+        say(f"         Airflow is the user {AIRFLOW}, steps have the role {NODE}")
         self.watch = Watch(self.client, self.screen, self.machine.check)
         self._day(1, self._first_day)
         self._day(2, self._second_day)

@@ -116,6 +116,7 @@ def test_the_whole_story(folder: Path) -> None:
     assert "Port 8080 is in use: a free one is taken instead." in said
     assert said.count("RANDOM weights") == 2  # at the start and in the end
     for words in (
+        "Airflow is the user orchard-demo-airflow, steps have the role orchard-demo-emr-node",
         "Day 1: 19 photos of 5 kinds are new",
         "19 photos listed: 19 new, 0 changed, 0 deleted",
         "Day 2: 4 new photos (among them all of Plum, a label not seen before), 1 replaced by others, 1 deleted",
