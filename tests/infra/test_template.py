@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from infra.template import Resolver, load, policy
 from orchard.settings import EU_REGIONS
 
