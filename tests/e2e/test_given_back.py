@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from local.principals import NODE, SERVICE
 from orchard.cluster import DAG_TAG, LAKE_TAG, RUN_TAG
 from tests.e2e.house import DAILY, REAPER, House, LakeUnderTest, Run, labels, sample, tags, wait_until
 
@@ -84,8 +85,8 @@ def rent(house: House, name: str, **tagged: str) -> str:
         ReleaseLabel="emr-7.14.0",
         Applications=[{"Name": "Spark"}],
         Instances={"InstanceCount": 1, "MasterInstanceType": "m5.xlarge", "KeepJobFlowAliveWhenNoSteps": True},
-        JobFlowRole="node",
-        ServiceRole="service",
+        JobFlowRole=NODE,
+        ServiceRole=SERVICE,
         Tags=[{"Key": key, "Value": value} for key, value in tagged.items()],
     )
     return str(answer["JobFlowId"])
