@@ -195,7 +195,10 @@ def describe(done: Done) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m spark_jobs.run_local", description=__doc__)
     parser.add_argument("photos", metavar="PHOTOS", help="folder of photos, one folder a label; or s3://bucket/prefix")
-    parser.add_argument("--lake", required=True, metavar="DIR", help="the lake: a folder, made when missing")
+    parser.add_argument(
+        "--lake", required=True, metavar="DIR", help="the lake: a folder, made when missing; or s3://bucket[/prefix]"
+    )
+    parser.add_argument("--database", default="orchard", help="database of the tables (default: orchard)")
     parser.add_argument(
         "--extractor", metavar="ARTEFACT", help="default: the lake's; of a new lake, ImageNet MobileNetV2"
     )
@@ -210,7 +213,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         done = run_local(
             args.photos,
-            LakeLocation.parse(args.lake),
+            LakeLocation.parse(args.lake, args.database),
             args.extractor,
             read_options(args),
             args.engine,
