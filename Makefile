@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 UV := .venv/bin/uv
 UV_VERSION := 0.13.8
 
-.PHONY: help setup demo screenshots lint lint-infra test test-all test-airflow31 test-spark4 wheelhouse notebook-cluster smoke bench lock clean
+.PHONY: help setup demo screenshots lint lint-infra test test-all test-airflow31 test-spark4 wheelhouse deploy undeploy doctor notebook-cluster smoke bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,6 +103,18 @@ wheelhouse: setup ## what a cluster's nodes install, wheels and all; ENGINE=tens
 notebook-cluster: setup ## a cluster to explore the lake on, and how to reach it; ENV=prod IDLE=60
 	@.venv/bin/python -m infra.notebook "$(or $(ENV),$(error say which environment: ENV=prod))" \
 		$(if $(IDLE),--idle-minutes $(IDLE))
+
+INFRA = @.venv/bin/python -m infra $@ "$(or $(ENV),$(error say which environment: make $@ ENV=prod))" \
+	$(if $(filter-out 0,$(YES)),--yes)
+
+deploy: setup ## ENV=prod: stack and artefacts on AWS, up to date; shows the changes and asks; YES=1
+	$(INFRA) $(if $(TEMPLATE),--template "$(TEMPLATE)")
+
+undeploy: setup ## ENV=prod: take all away but the data; with DELETE_DATA=prod those, too; YES=1
+	$(INFRA) $(if $(DELETE_DATA),--delete-data "$(DELETE_DATA)")
+
+doctor: setup ## where Airflow runs: is all there that a run needs; SETTINGS=file instead of the variable
+	@.venv/bin/python -m orchard doctor $(if $(SETTINGS),--settings "$(SETTINGS)")
 
 smoke: setup ## docker-compose for real: build, start, run the DAG, tear down; says so where there is no engine
 	.venv/bin/python -m local.compose.smoke
