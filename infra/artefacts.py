@@ -67,10 +67,8 @@ class Artefacts:
     def uploads(self, lake: str) -> Iterator[Upload]:
         """Say what belongs into a lake, whether it is there or not."""
         path, extractor_id = self.extractor
-        target = f"{lake}/extractors/{extractor_id}.zip"
-        yield Upload(
-            "extractor", target, target, path.stat().st_size, lambda s3: s3.upload_file(str(path), *split(target))
-        )
+        size, target = path.stat().st_size, f"{lake}/extractors/{extractor_id}.zip"
+        yield Upload("extractor", target, target, size, lambda s3: s3.upload_file(str(path), *split(target)))
         size = sum(one.stat().st_size for one in self.wheels.iterdir())
         bootstrap = self.bootstrap(lake)
         marker = f"{bootstrap}/{wheelhouse.SUMS}"

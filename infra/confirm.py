@@ -22,6 +22,6 @@ def confirm(question: str, yes: bool, expected: str = "y") -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise InfraError(f"{question} Nobody can be asked here: say so on the command line (--help).")
+        raise InfraError("Nobody can be asked here, so nothing more was done. To go on without: YES=1, which is --yes.")
     if input(f"{question} ").strip().lower() != expected:
         raise Declined

@@ -124,7 +124,9 @@ class Stack:
             raise InfraError(f"Stack {self.name} is {status}: {what}{self._why(found['StackId'])}")
         return True
 
-    def preview(self, template: Mapping[str, str], parameters: Mapping[str, str], tags: Mapping[str, str]) -> Preview:
+    def preview(
+        self, template: Mapping[str, str], parameters: Mapping[str, str] | None, tags: Mapping[str, str]
+    ) -> Preview:
         """Ask CloudFormation what it would do; nothing is done.
 
         Parameters
@@ -183,7 +185,14 @@ class Stack:
         before = self._newest_event(preview.stack)
         # What a failed creation has made is empty: it goes, also where the template would keep it.
         self.client.execute_change_set(ChangeSetName=preview.id, RetainExceptOnCreate=True)
-        self._wait(preview.stack, before, tell, ("CREATE_COMPLETE", "UPDATE_COMPLETE"))
+        events = self._wait(preview.stack, before, tell, ("CREATE_COMPLETE", "UPDATE_COMPLETE"))
+        # CloudFormation calls an update complete also when it could not remove what the template no longer holds.
+        if left := [event for event in events if event["ResourceStatus"] == "DELETE_FAILED"]:
+            raise InfraError(
+                f"{self.name} was brought up to date, but these could not be removed, and are the stack's no more: "
+                + "; ".join(f"{one['PhysicalResourceId']}: {one.get('ResourceStatusReason', '')}" for one in left)
+                + "\nRemove them by hand, or the next deployment finds their names taken."
+            )
 
     def delete(self, tell: Tell) -> None:
         """Delete it, and wait; what its template retains stays.
@@ -241,7 +250,8 @@ class Stack:
         if new:  # it exists by the change set alone, in REVIEW_IN_PROGRESS
             self.client.delete_stack(StackName=self.name)
 
-    def _wait(self, stack: str, before: str | None, tell: Tell, good: Sequence[str]) -> None:
+    def _wait(self, stack: str, before: str | None, tell: Tell, good: Sequence[str]) -> list[dict[str, Any]]:
+        """Tell the events after one until the stack is at rest; return them."""
         told: set[str] = set()
         for pause in self._pauses():
             (found,) = self.client.describe_stacks(StackName=stack)["Stacks"]
@@ -257,6 +267,8 @@ class Stack:
             raise InfraError(
                 f"Stack {self.name} is {found['StackStatus']}: it failed, and was undone.{_first_failure(new)}"
             )
+        return new
+        return new
 
     def _newest_event(self, stack: str) -> str | None:
         newest = self.client.describe_stack_events(StackName=stack)["StackEvents"][:1]
@@ -264,7 +276,7 @@ class Stack:
 
     def _events_since(self, stack: str, before: str | None) -> list[dict[str, Any]]:
         """Return the events after one, oldest first."""
-        events = []
+        events: list[dict[str, Any]] = []
         for page in self.client.get_paginator("describe_stack_events").paginate(StackName=stack):
             for event in page["StackEvents"]:  # newest first
                 if event["EventId"] == before:

@@ -68,6 +68,7 @@ def undeploy(chosen: Environment, yes: bool, delete_data: str | None, tell: Tell
         return
     if lake := stack.outputs().get("Lake"):
         _check_no_cluster(session, lake)
+        _check_policy_is_free(session, stack)
     if delete_data is not None:
         _delete_all(session, stack, chosen.name if delete_data else None, tell)
     elif found["StackStatus"] in ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"):
@@ -128,3 +129,21 @@ def _check_no_cluster(session: Any, lake: str) -> None:
             f"Clusters of this lake live: {names}. Pause orchard_daily in Airflow, and wait for their runs to end, or "
             f"`aws emr terminate-clusters --cluster-ids {' '.join(one['Id'] for one in live)}`; then undeploy again."
         )
+
+
+def _check_policy_is_free(session: Any, stack: Stack) -> None:
+    """Stop while somebody else's role or user has Airflow's policy: IAM would not let CloudFormation delete it."""
+    resources = stack.resources()
+    own = {one["PhysicalResourceId"] for one in resources}
+    policies = [one["PhysicalResourceId"] for one in resources if one["ResourceType"] == "AWS::IAM::ManagedPolicy"]
+    remedies = []
+    for policy in policies:
+        pages = session.client("iam").get_paginator("list_entities_for_policy").paginate(PolicyArn=policy)
+        for page in pages:
+            for kind in ("Role", "User", "Group"):
+                for one in page.get(f"Policy{kind}s", ()):
+                    if one[f"{kind}Name"] not in own:
+                        command = f"aws iam detach-{kind.lower()}-policy --{kind.lower()}-name {one[f'{kind}Name']}"
+                        remedies.append(f"{command} --policy-arn {policy}")
+    if remedies:
+        raise InfraError("Policies of this stack are attached elsewhere. First:\n  " + "\n  ".join(remedies))

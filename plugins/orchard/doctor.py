@@ -6,34 +6,16 @@ Nothing is changed. It asks with Airflow's own credentials, and so sees what a r
 import argparse
 import json
 import os
-import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from orchard.checks import (
-    FAILED,
-    OK,
-    UNKNOWN,
-    Check,
-    Finding,
-    Subject,
-    access,
-    account,
-    cluster,
-    network,
-    run_check,
-    storage,
-)
-from orchard.checks import airflow as airflow_checks
+from orchard.checks import FAILED, OK, UNKNOWN, Finding, Subject, run_check
 from orchard.settings import Settings, SettingsError, read_settings
 
-HERE: tuple[Check, ...] = airflow_checks.CHECKS  # ask nothing of AWS
-THERE: tuple[Check, ...] = (
-    *account.CHECKS, *storage.CHECKS, *access.CHECKS, *network.CHECKS, *cluster.CHECKS,
-)  # fmt: skip
+_NAME, _STATE = 24, 8  # columns
 
 
 def main(argv: Sequence[str]) -> int:
@@ -44,10 +26,8 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     # As Airflow's own commands do: variables and connections are then looked for in its database, too.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
-    # That there is no connection, and the like, is no news: the findings say what matters. Read as Airflow is imported.
+    # That there is no connection, and the like, is no news here. Airflow reads this when it is imported, below.
     os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
-    import airflow.settings  # noqa: F401
-
     findings = []
     for finding in examine(options.settings):
         findings.append(finding)
@@ -57,8 +37,7 @@ def main(argv: Sequence[str]) -> int:
     if options.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
-        counts = ", ".join(f"{states.count(state)} {state}" for state in (OK, FAILED, UNKNOWN) if state in states)
-        print(f"\n{counts}.")
+        print("\n" + ", ".join(f"{states.count(one)} {one}" for one in (OK, FAILED, UNKNOWN) if one in states) + ".")
     return 1 if FAILED in states else 0
 
 
@@ -70,17 +49,20 @@ def examine(file: Path | None = None) -> Iterator[Finding]:
     file : Path, optional
         The settings as JSON; default: Airflow's variable.
     """
+    from orchard.checks import account, table
+
     try:
-        settings = read_settings() if file is None else Settings.parse(json.loads(file.read_text()))
+        settings = read_settings() if file is None else Settings.parse(json.loads(file.read_text("utf-8")))
     except (SettingsError, OSError, ValueError) as error:
-        yield Finding("settings", FAILED, str(error), "Mend the variable `orchard`: `make deploy ENV=<env>` prints it.")
+        remedy = "`make deploy ENV=<env>` in Orchard's repository prints the variable `orchard` as it should be."
+        yield Finding("settings", FAILED, str(error), remedy)
         return
     yield Finding("settings", OK, f"lake {settings.root}, extractor {settings.extractor}")
     subject = Subject(settings, lambda service: _client(service, settings.region))
-    for check in HERE:
+    for check in table.HERE:
         yield run_check(check, subject)
     yield (who := run_check(account.CREDENTIALS, subject))
-    for check in THERE:
+    for check in table.THERE:
         yield run_check(check, subject) if who.state == OK else Finding(check.name, UNKNOWN, "needs credentials")
 
 
@@ -96,10 +78,5 @@ def _client(service: str, region: str) -> Any:
 
 
 def _lines(finding: Finding) -> str:
-    width = max(len(check.name) for check in (*HERE, *THERE))
-    line = f"{finding.check:{width}}  {finding.state if finding.state != OK else 'ok':6}  {finding.found}"
-    return line + (textwrap.indent(f"\n{finding.remedy}", " " * (width + 10)) if finding.remedy else "")
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    line = f"{finding.check:{_NAME}}{finding.state:{_STATE}}{' ' * (len(finding.state) >= _STATE)}{finding.found}"
+    return line + (textwrap.indent(f"\n{finding.remedy}", " " * (_NAME + _STATE)) if finding.remedy else "")

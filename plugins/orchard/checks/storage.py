@@ -1,7 +1,7 @@
 """The lake's bucket, what the deployment put there, the photos, and the Glue database."""
 
 from orchard import jobs
-from orchard.aws import split
+from orchard.aws import read_object, split
 from orchard.checks import Check, Failed, Subject, error_code
 from orchard.instances import INSTANCES
 from orchard.listing import SUFFIXES
@@ -135,10 +135,19 @@ def bootstrap(subject: Subject) -> str:
             )
         return "none: clusters of this machine run the jobs with its own Python"
     architecture = INSTANCES[settings.types[0]].architecture
-    names = ("install.sh", "requirements.txt", f"wheels-{architecture}.tar", "SHA256SUMS")
+    try:
+        sums = read_object(subject.client("s3"), f"{settings.bootstrap}/SHA256SUMS").decode()
+    except FileNotFoundError:
+        raise Failed(f"there is no {settings.bootstrap}/SHA256SUMS", f"{_DEPLOY} uploads the folder.") from None
+    names = [line.partition("  ")[2] for line in sums.splitlines()]
     sizes = {name: _size(subject, f"{settings.bootstrap}/{name}") for name in names}
     if missing := [name for name, size in sizes.items() if not size]:
-        raise Failed(f"{', '.join(missing)} missing under {settings.bootstrap}", f"{_DEPLOY} uploads them.")
+        raise Failed(f"{', '.join(missing)} missing under {settings.bootstrap}", f"{_DEPLOY} uploads the folder.")
+    if f"wheels-{architecture}.tar" not in sizes:
+        raise Failed(
+            f"{settings.bootstrap} has no wheels for {architecture}, which {settings.types[0]} is",
+            f"{_DEPLOY} uploads them, once the environment's file has these instance types in its [settings].",
+        )
     return f"{settings.bootstrap}, for {architecture}, {sum(filter(None, sizes.values())) / 1e6:.0f} MB"
 
 
