@@ -1,9 +1,12 @@
 import json
+from pathlib import Path
 
 import pytest
 
 from orchard import estimate, ledger
 from tests.plans import EXTRACTOR
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def said(capsys: pytest.CaptureFixture[str], *argv: str) -> list[str]:
@@ -12,8 +15,8 @@ def said(capsys: pytest.CaptureFixture[str], *argv: str) -> list[str]:
 
 
 def test_a_million_photos(capsys: pytest.CaptureFixture[str]) -> None:
-    """The last line is the README's."""
-    assert said(capsys, "--photos", "1000000") == [
+    lines = said(capsys, "--photos", "1000000")
+    assert lines == [
         "photos   1,000,000",
         "rate     112 photos a second a vCPU (measured: see README, Speed)",
         "cluster  1 primary and 2 core m5.xlarge, 8 vCPUs, eu-west-1",
@@ -22,6 +25,11 @@ def test_a_million_photos(capsys: pytest.CaptureFixture[str]) -> None:
         "",
         "1,000,000 photos: $0.36, 26 minutes on 1 primary and 2 core m5.xlarge in eu-west-1.",
     ]
+    readme = (REPOSITORY / "README.md").read_text("utf-8")
+    assert f"> {lines[-1]}\n" in readme
+    slower = said(capsys, "--photos", "1000000", "--rate", "50")
+    assert slower[-1].startswith("1,000,000 photos: $0.64, ")
+    assert "and with that it is $0.64." in readme
 
 
 def test_by_choice(capsys: pytest.CaptureFixture[str]) -> None:
