@@ -3,11 +3,13 @@
 import json
 import re
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from infra.template import Resolver, load, policy
+from orchard import cluster
 from orchard.settings import EU_REGIONS
 
 TEMPLATE = load()
@@ -61,7 +63,7 @@ WILDCARDS = {
 # Whose right these would be: the person's who deploys.
 NEVER = (
     r"s3:(DeleteObjectVersion|DeleteBucket|PutBucket.*|PutLifecycle.*|PutEncryption.*|PutObjectVersion.*|BypassGov.*)",
-    r"iam:(?!PassRole$|GetRole$|GetInstanceProfile$|SimulatePrincipalPolicy$).*",
+    r"iam:(?!PassRole$|CreateServiceLinkedRole$|GetRole$|GetInstanceProfile$|SimulatePrincipalPolicy$).*",
     r"kms:(ScheduleKeyDeletion|DisableKey|PutKeyPolicy|Delete.*|Update.*)",
     r"glue:(Delete.*|UpdateDatabase|PutResourcePolicy)",
 )
@@ -212,6 +214,18 @@ def test_roles_are_passed_by_name_to_one_service() -> None:
         ("ServiceRole.nodes", f"{role}-emr-node", "ec2.amazonaws.com"),
         ("ServiceRole.nodes", f"{role}-notebook", "ec2.amazonaws.com"),
         ("StudioUserPolicy", f"{role}-studio", "elasticmapreduce.amazonaws.com"),
+    }
+
+
+def test_roles_are_made_for_emr_and_spot_alone_which_alone_can_take_them() -> None:
+    made = {
+        (name, one["Resource"][0].rpartition("/")[2], one["Condition"]["StringEquals"]["iam:AWSServiceName"])
+        for name, one in identity_statements()
+        if "iam:CreateServiceLinkedRole" in one["Action"]
+    }
+    assert made == {
+        ("AirflowPolicy", "AWSServiceRoleForEMRCleanup", "elasticmapreduce.amazonaws.com"),
+        ("ServiceRole.nodes", "AWSServiceRoleForEC2Spot", "spot.amazonaws.com"),
     }
 
 
@@ -519,6 +533,16 @@ def test_alarms_reach_the_topic() -> None:
         one["Principal"]["Service"] for one in policy("Key", EVERYTHING)["Statement"] if "Service" in one["Principal"]
     }
     assert publishers == key_users == {"cloudwatch.amazonaws.com", "events.amazonaws.com"}
+
+
+def test_alarms_know_clusters_and_steps_by_the_names_that_they_are_given() -> None:
+    named = {
+        name: RESOURCES[name]["Properties"]["EventPattern"]["detail"]["name"]
+        for name in ("FailedCluster", "FailedStep")
+    }
+    assert named["FailedCluster"] == [{"prefix": "orchard "}]
+    assert cluster.name(SimpleNamespace(run_id="scheduled__2026-11-21")).startswith("orchard ")  # type: ignore[arg-type]
+    assert named["FailedStep"] == [{"prefix": f"{step} "} for step in cluster.STEPS]
 
 
 def test_the_budget_counts_what_carries_the_environments_tag() -> None:
