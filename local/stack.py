@@ -188,7 +188,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--emr-port", type=int, default=5555, help="of EMR (default: 5555)")
     parser.add_argument("--credentials", type=Path, help="file for Airflow's key (default: credentials, in --data)")
     options, emr_options = parser.parse_known_args(argv)
-    stack = Stack(options.data.absolute(), options.host, options.port, options.emr_port, options.credentials)
+    credentials = options.credentials and options.credentials.absolute()
+    stack = Stack(options.data.absolute(), options.host, options.port, options.emr_port, credentials)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
