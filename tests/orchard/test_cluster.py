@@ -11,6 +11,7 @@ from botocore.validate import ParamValidator
 from hypothesis import given
 from hypothesis import strategies as st
 
+from local.emr.rules import check_cluster
 from orchard.cluster import STEPS, as_tag, extract_step, from_tag, job_flow, name, reduce_step, tags
 from orchard.emr_rules import EmrRuleError
 from orchard.form import Wishes
@@ -56,6 +57,8 @@ def check(operation: str, request: dict[str, Any]) -> None:
     report = ParamValidator().validate(request, shape)
     assert not report.has_errors(), report.generate_report()
     assert not list(complaints(shape, request, operation))
+    if operation == "RunJobFlow":
+        check_cluster(request)  # as the EMR of this machine does
 
 
 def test_the_check_finds_what_is_wrong() -> None:
