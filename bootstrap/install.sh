@@ -6,7 +6,7 @@
 # The folder is what `make wheelhouse` made. Its name is the SHA-256 of its SHA256SUMS, which names the rest: what is
 # installed is what the cluster's request says, or nothing. Spark is not there yet and is not installed: it brings
 # pyspark along when it starts. Done again, this does nothing; a try that was cut short is made anew.
-set -euo pipefail
+set -Eeuo pipefail
 umask 022 # Spark's workers run as another user
 
 prefix=${ORCHARD_PREFIX:-/opt/orchard} # for tests
@@ -18,14 +18,16 @@ fail() {
   say "FAILED: $*" >&2
   exit 1
 }
-last_lines() { tail -n 5 "$work/err" 2>/dev/null | tr '\n' ' '; }
-free_mb() { df -Pm "$prefix" | awk 'END { print $4 }'; }
+last_lines() { tail -n 8 "$work/err" 2>/dev/null | tr -s '[:space:]' ' '; }
+free_mb() { df -Pm "$(dirname "$work")" | awk 'END { print $4 }'; }
 room='give the nodes a larger root volume'
 # Whatever a full disk breaks, it is the disk that has to be named.
 fail_at() {
   [ "$(free_mb)" -ge 16 ] || fail "disk full: $(free_mb) MB are free in $prefix; $room. Where it ended: $*"
   fail "$*. It said: $(last_lines)"
 }
+
+trap 'fail_at "unexpected, at line $LINENO: $BASH_COMMAND"' ERR
 
 started=$SECONDS
 address=${1:-}
@@ -56,8 +58,8 @@ if ! { mkdir -p "$prefix" && [ -w "$prefix" ]; } 2>/dev/null; then
   sudo -n install -d -o "$(id -u)" -g "$(id -g)" -m 755 "$prefix" ||
     fail "no folder: $prefix cannot be made, nor by sudo; bootstrap actions run as hadoop, who may"
 fi
-find "$prefix" -mindepth 1 -delete
-mkdir -p "$work/wheels"
+find "$prefix" -mindepth 1 -delete # what an earlier try left
+mkdir "$work" "$work/wheels"
 trap 'rm -rf "$work"' EXIT
 
 # Of S3's addresses only the region's own is reached through a VPC endpoint.

@@ -32,7 +32,7 @@ _CONTENT_TYPES = {".sh": "text/x-shellscript", ".tar": "application/x-tar"}
 
 
 def build(out: Path, architectures: Collection[str] | None = None, engine: str = "openvino") -> Path:
-    """Make the wheelhouse of an engine; one of the same lists that is in `out` already is kept as it is.
+    """Make the wheelhouse of an engine; wheels of the same lists that are in `out` already are taken from there.
 
     Parameters
     ----------
@@ -57,27 +57,26 @@ def build(out: Path, architectures: Collection[str] | None = None, engine: str =
             f"asked for: {', '.join(architectures) or 'none'}. Engines are: {', '.join(ENGINES)}."
         )
     lists = {architecture: (_HERE / LISTS[engine, architecture]).read_bytes() for architecture in architectures}
-    files = {INSTALL: (_HERE / INSTALL).read_bytes()}
-    files |= {f"requirements-{architecture}.txt": text for architecture, text in lists.items()}
-    if made := _find(out, files, architectures):
-        return made
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".", dir=out) as temporary:
         folder = Path(temporary, "wheelhouse")
         folder.mkdir()
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
+        shutil.copy(_HERE / INSTALL, folder)
 
-        def fetch(architecture: str) -> None:
-            wheels = download(lists[architecture].decode(), architecture, Path(temporary, architecture))
-            _pack(wheels, folder / _tar(architecture))
+        def bring(architecture: str) -> None:
+            tar = folder / _tar(architecture)
+            (folder / _list(architecture)).write_bytes(lists[architecture])
+            if made := _made_before(out, architecture, lists[architecture]):
+                tar.hardlink_to(made)
+            else:
+                _pack(download(lists[architecture].decode(), architecture, Path(temporary, architecture)), tar)
 
         with ThreadPoolExecutor() as pool:
-            list(pool.map(fetch, lists))
+            list(pool.map(bring, lists))
         sums = "".join(f"{_sha256(path)}  {path.name}\n" for path in sorted(folder.iterdir())).encode()
         (folder / SUMS).write_bytes(sums)
         made = out / hashlib.sha256(sums).hexdigest()
-        if made.exists():  # and is damaged, or it would have been found
+        if made.exists():
             shutil.rmtree(made)
         return folder.rename(made)
 
@@ -131,16 +130,15 @@ def verify(folder: Path) -> list[str]:
     return names
 
 
-def _find(out: Path, files: dict[str, bytes], architectures: Collection[str]) -> Path | None:
-    """Find a wheelhouse that was made of the same files, and is whole: all hashes are pinned, so it is the same."""
-    names = {*files, *map(_tar, architectures)}
-    for sums in sorted(out.glob(f"*/{SUMS}")):
-        folder = sums.parent
-        try:
-            if set(verify(folder)) == names and all((folder / name).read_bytes() == files[name] for name in files):
-                return folder
-        except WheelhouseError:
-            continue  # it is made anew
+def _made_before(out: Path, architecture: str, text: bytes) -> Path | None:
+    """Find a whole wheelhouse's tar of the same list: all is pinned by hash, so it would be the same tar."""
+    for listed in sorted(out.glob(f"*/{_list(architecture)}")):
+        if listed.read_bytes() == text:
+            try:
+                verify(listed.parent)
+            except WheelhouseError:
+                continue  # damaged, or of a build that was cut short
+            return listed.with_name(_tar(architecture))
     return None
 
 
@@ -156,6 +154,10 @@ def _pack(wheels: Sequence[Path], tar: Path) -> None:
 
 def _tar(architecture: str) -> str:
     return f"wheels-{architecture}.tar"
+
+
+def _list(architecture: str) -> str:
+    return f"requirements-{architecture}.txt"
 
 
 def _sha256(path: Path) -> str:
