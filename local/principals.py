@@ -61,8 +61,12 @@ class Principals:
         """Let them work on one lake, and on that alone, from now on."""
         iam = self._client()
         for_airflow, for_nodes = self.policies(bucket, database)
+        # What ministack asks for in AWS' place. It takes GetDatabase's database for a table,
+        table = f"arn:aws:glue:{self.region}:{ACCOUNT}:table/{database}"
         for one in (for_airflow, for_nodes):
-            one["Statement"].append(self._for_ministack(database))
+            one["Statement"].append({"Effect": "Allow", "Action": "glue:GetDatabase", "Resource": table})
+        # and does not know in which namespace a metric is.
+        for_airflow["Statement"].append({"Effect": "Allow", "Action": "cloudwatch:PutMetricData", "Resource": "*"})
         iam.put_user_policy(UserName=AIRFLOW, PolicyName=_INLINE, PolicyDocument=json.dumps(for_airflow))
         iam.put_role_policy(RoleName=NODE, PolicyName=_INLINE, PolicyDocument=json.dumps(for_nodes))
 
@@ -76,11 +80,6 @@ class Principals:
             return dict(json.loads(text))
 
         return resolved("AirflowPolicy"), resolved("NodePolicy")
-
-    def _for_ministack(self, database: str) -> dict[str, Any]:
-        """Allow what ministack asks for in AWS' place: it takes GetDatabase's database for a table."""
-        table = f"arn:aws:glue:{self.region}:{ACCOUNT}:table/{database}"
-        return {"Effect": "Allow", "Action": "glue:GetDatabase", "Resource": table}
 
     def _keep_key(self, iam: Any) -> None:
         known = [one["AccessKeyId"] for one in iam.list_access_keys(UserName=AIRFLOW)["AccessKeyMetadata"]]

@@ -194,6 +194,12 @@ REFUSED: list[Row] = [
     ("node", "kms", "schedule_key_deletion", {"KeyId": "{key}"}),
     ("node", "kms", "encrypt", {"KeyId": "{key}", "Plaintext": "x"}),
     ("node", "secretsmanager", "get_secret_value", {"SecretId": "password"}),
+    (
+        "node",
+        "cloudwatch",
+        "put_metric_data",
+        {"Namespace": "Orchard", "MetricData": [{"MetricName": "ClusterHours", "Value": 1.0}]},
+    ),
     ("node", "ec2", "run_instances", {"ImageId": "ami-12345678", "MinCount": 1, "MaxCount": 1}),
 ]
 ALLOWED: list[Row] = [
@@ -220,6 +226,12 @@ ALLOWED: list[Row] = [
     ("airflow", "emr", "add_job_flow_steps", {"JobFlowId": "{ours}", "Steps": [STEP]}),
     ("airflow", "emr", "cancel_steps", {"ClusterId": "{ours}", "StepIds": ["s-0000000000000"]}),
     ("airflow", "emr", "terminate_job_flows", {"JobFlowIds": ["{spare}"]}),
+    (
+        "airflow",
+        "cloudwatch",
+        "put_metric_data",
+        {"Namespace": "Orchard", "MetricData": [{"MetricName": "ClusterHours", "Value": 1.0}]},
+    ),
     ("airflow", "iam", "get_role", {"RoleName": "orchard-demo-emr-node"}),
     ("airflow", "sts", "get_caller_identity", {}),
     ("node", "s3", "list_objects_v2", {"Bucket": "orchard", "Prefix": "lake/"}),
