@@ -1,7 +1,9 @@
+import zipfile
 from typing import Any
 
 import pytest
 
+from local.emr.configuration import spark_home
 from orchard.instances import INSTANCES
 from orchard.settings import SettingsError
 from orchard.spark_configuration import Executor, configurations, driver_mib, executor, of_nodes, yarn_mib
@@ -125,3 +127,21 @@ def test_too_little_memory_for_the_engine() -> None:
         "Instance type c5.xlarge: it leaves 790 MiB to each Python worker, and engine tensorflow wants 1,500. "
         "Take a type with more memory a vCPU, such as of m5, m7g or r5."
     )
+
+
+def test_spark_knows_every_setting() -> None:
+    """A misspelt one would be taken without a word: each stands in the classes that define Spark's settings."""
+    jars = spark_home() / "jars"
+    where = {
+        "spark-core": "org/apache/spark/internal/config/",
+        "spark-yarn": "org/apache/spark/deploy/yarn/config/",
+        "spark-catalyst": "org/apache/spark/sql/internal/StaticSQLConf",
+    }
+    known = b""
+    for jar, prefix in where.items():
+        with zipfile.ZipFile(next(jars.glob(f"{jar}_*.jar"))) as classes:
+            known += b"".join(classes.read(name) for name in classes.namelist() if name.startswith(prefix))
+    chosen = settings(python="/usr/bin/python3.11")
+    names = [name for name in properties(configurations(chosen, PLAN), "spark-defaults") if ".executorEnv." not in name]
+    assert len(names) == 13
+    assert [name for name in names if name.encode() not in known] == []
