@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
-from orchard import aws, emr
+from orchard import aws, emr, metrics
 from orchard.cluster import DAG_TAG, KEEP_TAG, RUN_TAG
 from orchard.settings import read_settings
 
@@ -14,7 +15,7 @@ CountRuns = Callable[[str, str, Sequence[str] | None], int]
 
 
 def reap(count_runs: CountRuns) -> list[str]:
-    """Terminate the live clusters of this lake whose DAG run has ended or is gone.
+    """Terminate the live clusters of this lake whose DAG run has ended or is gone; put how old the oldest was.
 
     Parameters
     ----------
@@ -28,8 +29,9 @@ def reap(count_runs: CountRuns) -> list[str]:
     """
     settings = read_settings()
     client = aws.client("emr", settings.region)
-    reaped = []
+    reaped, ages = [], [0.0]
     for cluster in emr.live_clusters(client, settings.root):
+        ages.append((datetime.now(UTC) - cluster["Status"]["Timeline"]["CreationDateTime"]).total_seconds())
         dag_id, run_id = cluster["Tags"].get(DAG_TAG, ""), cluster["Tags"].get(RUN_TAG, "")
         what = f"Cluster {cluster['Id']} ({cluster['Status']['State']}) of run {run_id} of {dag_id}"
         if count_runs(dag_id, run_id, GOING):
@@ -43,4 +45,5 @@ def reap(count_runs: CountRuns) -> list[str]:
             reaped.append(cluster["Id"])
     if not reaped:
         _LOG.info("No cluster of %s is without an owner.", settings.root)
+    metrics.put(settings, metrics.CLUSTER_HOURS, max(ages) / 3600)
     return reaped

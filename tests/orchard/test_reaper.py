@@ -1,5 +1,6 @@
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -9,7 +10,7 @@ from botocore.stub import Stubber
 from orchard import reaper
 from orchard.reaper import reap
 from tests.orchard.test_emr import LIVE, cluster, described
-from tests.plans import SETTINGS
+from tests.plans import SETTINGS, settings
 
 
 @pytest.fixture
@@ -93,6 +94,20 @@ def test_nothing_to_reap(stub: Stubber, caplog: pytest.LogCaptureFixture) -> Non
     with caplog.at_level(logging.INFO, "orchard"):
         assert reap(airflow({})) == []
     assert caplog.messages == ["No cluster of s3://bucket/lake is without an owner."]
+
+
+def test_the_age_of_the_oldest_is_put_for_the_alarm(stub: Stubber, monkeypatch: pytest.MonkeyPatch) -> None:
+    put = []
+    watched = settings(tags={"orchard:environment": "prod"})
+    monkeypatch.setattr(reaper, "read_settings", lambda: watched)
+    monkeypatch.setattr("orchard.metrics.put", lambda *given: put.append(given))
+    ones = [cluster(f"j-{i}", run="r1") for i in (1, 2)]
+    for one, hours in zip(ones, (2, 7), strict=True):
+        one["Status"]["Timeline"]["CreationDateTime"] = datetime.now(UTC) - timedelta(hours=hours)
+    clusters(stub, ones)
+    reap(airflow({"r1": "running"}))
+    ((*named, age),) = put
+    assert (named, round(age, 1)) == ([watched, "ClusterHours"], 7.0)
 
 
 def test_another_lakes_clusters_are_left_alone(stub: Stubber) -> None:

@@ -1,0 +1,23 @@
+"""Metrics: figures in CloudWatch, which the alarms of infra/orchard.yaml watch.
+
+They are an environment's, by the tag that `make deploy` puts into the settings: where there is none, nobody watches, and
+nothing is put.
+"""
+
+from orchard import aws
+from orchard.settings import Settings
+
+NAMESPACE, DIMENSION, TAG = "Orchard", "Environment", "orchard:environment"
+CLUSTER_HOURS = "ClusterHours"  # the age of the oldest live cluster, put every hour; 0 without any
+FAILED_RUNS = "FailedRuns"  # 1 when a run of orchard_daily has failed
+
+
+def put(settings: Settings, name: str, value: float) -> None:
+    """Put a figure."""
+    if environment := settings.tags.get(TAG):
+        aws.client("cloudwatch", settings.region).put_metric_data(
+            Namespace=NAMESPACE,
+            MetricData=[
+                {"MetricName": name, "Dimensions": [{"Name": DIMENSION, "Value": environment}], "Value": value}
+            ],
+        )
