@@ -43,6 +43,13 @@ class Iam:
     def __init__(self, endpoint: str, region: str) -> None:
         self.endpoint = endpoint
         self._session = boto3.session.Session(region_name=region)
+        own = self._session.get_credentials()
+        if own is None:
+            raise ValueError(
+                f"iam-endpoint is {endpoint}, and there are no credentials to ask it with: "
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to those of the account."
+            )
+        self._own_key = own.access_key
         self._clients: dict[str, Any] = {}
         self._nodes: dict[str, str] = {}  # access key that was given to a node: its ARN
 
@@ -54,7 +61,7 @@ class Iam:
         EmrError
             Nobody's.
         """
-        if access_key == self._session.get_credentials().access_key:
+        if access_key == self._own_key:
             return Caller(f"arn:aws:iam::{self.account}:root")
         if access_key in self._nodes:
             arn = self._nodes[access_key]

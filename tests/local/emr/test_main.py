@@ -1,6 +1,7 @@
 """The command line, and what stops the server from starting."""
 
 import json
+import os
 import socket
 from pathlib import Path
 
@@ -45,6 +46,20 @@ def test_options_that_make_no_sense(
 ) -> None:
     assert main(["--port", "0", "--data", str(tmp_path / "data"), *options]) == 2
     assert message in capfd.readouterr().err
+
+
+def test_policies_cannot_be_asked_for_without_credentials(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    assert main(["--port", "0", "--data", str(tmp_path / "data"), "--iam-endpoint", "http://127.0.0.1:1"]) == 2
+    error = capfd.readouterr().err
+    assert "iam-endpoint is http://127.0.0.1:1, and there are no credentials to ask it with" in error
+    assert "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in error
 
 
 def test_a_cluster_that_cannot_be_read(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
