@@ -23,6 +23,6 @@ class House:
 
     @classmethod
     def build(cls, settings: Settings) -> "House":
-        store, access = Store(settings.data), Access(settings)
+        access, store = Access(settings), Store(settings.data)
         faults = Faults(settings.seed, settings.throttle)
         return cls(settings, store, access, Commands(settings, store, access), faults, logging.getLogger("local.emr"))
