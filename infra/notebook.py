@@ -28,12 +28,12 @@ USER = "jovyan"  # JupyterHub's first user, whose notebooks lie under jupyter/jo
 Tell = Callable[[str], None]
 
 
-def start(settings: Settings, environment: str, emr: Any, s3: Any, tell: Tell) -> str:
+def start(settings: Settings, environment: str, studio: str | None, emr: Any, s3: Any, tell: Tell) -> str:
     """Rent the cluster, unless it lives; return its id."""
     if alive := living(emr, environment):
         tell(f"Cluster {alive} is there already.")
         return alive
-    wanted = request(settings, environment)
+    wanted = request(settings, environment, studio)
     write_object(s3, scripts(settings), (FOLDER / "kernels.sh").read_bytes(), "text/x-shellscript")
     mine = f"s3://{split(settings.root)[0]}/jupyter/{USER}/explore.ipynb"
     if exists(s3, mine):
@@ -46,6 +46,12 @@ def start(settings: Settings, environment: str, emr: Any, s3: Any, tell: Tell) -
     tell(f"Cluster {cluster}: 1 primary and 1 core {settings.types[0]}{an_hour}; it ends after "
          f"{settings.idle_minutes} idle minutes.")  # fmt: skip
     return cluster
+
+
+def studio_group(stack: Stack) -> str | None:
+    """Find the security group that the stack's EMR Studio may speak to, if it has one."""
+    found = [one for one in stack.resources() if one["LogicalResourceId"] == "StudioEngineSecurityGroup"]
+    return str(found[0]["PhysicalResourceId"]) if found else None
 
 
 def living(emr: Any, environment: str) -> str | None:
@@ -122,12 +128,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         environment = read(args.environment)
         session = boto3.Session(region_name=environment.region)
         emr, s3 = session.client("emr"), session.client("s3")
-        outputs = Stack(session.client("cloudformation"), environment.stack, environment.name).outputs()
+        stack = Stack(session.client("cloudformation"), environment.stack, environment.name)
+        outputs = stack.outputs()
         if not outputs:
             raise InfraError(f"There is no stack {environment.stack}: `make deploy ENV={environment.name}` first.")
         bootstrap = newest_wheelhouse(s3, outputs["Lake"].rstrip("/"))
         settings = settings_of(environment, outputs, bootstrap, args.idle_minutes)
-        cluster = start(settings, environment.name, emr, s3, _tell)
+        cluster = start(settings, environment.name, studio_group(stack), emr, s3, _tell)
         print(how_to_reach(settings, cluster, wait(emr, cluster, _tell)))
     except (InfraError, EmrRuleError, SettingsError) as error:
         print(f"error: {error}", file=sys.stderr)

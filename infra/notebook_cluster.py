@@ -50,8 +50,13 @@ def settings_of(environment: Environment, outputs: Mapping[str, str], bootstrap:
     )
 
 
-def request(settings: Settings, environment: str) -> dict[str, Any]:
+def request(settings: Settings, environment: str, studio: str | None = None) -> dict[str, Any]:
     """Build the RunJobFlow request: a run's cluster of one core node, with notebooks on it.
+
+    Parameters
+    ----------
+    studio : str, optional
+        The security group of what EMR Studio may speak to.
 
     Raises
     ------
@@ -71,6 +76,8 @@ def request(settings: Settings, environment: str) -> dict[str, Any]:
         ],
         "Tags": [{"Key": key, "Value": value} for key, value in sorted(tags.items())],
     }
+    if studio:
+        made["Instances"]["AdditionalMasterSecurityGroups"] = [studio]
     if settings.bootstrap:
         made["Steps"] = [_kernels(settings)]
         check_steps(made["Steps"])

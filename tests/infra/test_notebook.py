@@ -80,6 +80,13 @@ def test_the_request() -> None:
     ]
 
 
+def test_emr_studio_may_be_attached() -> None:
+    made = request(settings(), "try", "sg-0123456789abcdef0")
+    check("RunJobFlow", made)
+    assert made["Instances"]["AdditionalMasterSecurityGroups"] == ["sg-0123456789abcdef0"]
+    assert "AdditionalMasterSecurityGroups" not in request(settings(), "try")["Instances"]
+
+
 def test_a_release_without_jupyterhub() -> None:
     environment = Environment(name="try", settings={"release": "emr-spark-8.1.0"})
     with pytest.raises(InfraError, match=r"emr-spark-8\.1\.0 has no JupyterHub: expected a release emr-7.*EMR Studio"):
@@ -106,7 +113,12 @@ def test_the_command(
     s3, lake = aws.client("s3"), f"s3://{bucket}/lake"
     outputs = OUTPUTS | {"Lake": lake, "Photos": f"s3://{bucket}/photos/"}
     template = {
-        "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
+        "Resources": {
+            "StudioEngineSecurityGroup": {
+                "Type": "AWS::EC2::SecurityGroup",
+                "Properties": {"GroupDescription": "What the Studio may speak to"},
+            }
+        },
         "Outputs": {name: {"Value": value} for name, value in outputs.items()},
     }
     stacks = aws.client("cloudformation")
@@ -129,6 +141,8 @@ def test_the_command(
             "JupyterHub",
             "JupyterEnterpriseGateway",
         ]
+        group = stacks.list_stack_resources(StackName="orchard-try")["StackResourceSummaries"][0]["PhysicalResourceId"]
+        assert cluster["Ec2InstanceAttributes"]["AdditionalMasterSecurityGroups"] == [group]
         primary = emr.emr.list_instances(ClusterId=listed["Id"], InstanceFleetType="MASTER")["Instances"][0]
         assert f"Cluster {listed['Id']}: 1 primary and 1 core m5.xlarge, $" in first
         assert (
