@@ -552,3 +552,22 @@ def test_the_budget_counts_what_carries_the_environments_tag() -> None:
 
 def actions(name: str) -> set[str]:
     return {action for other, one in statements() if other == name for action in one["Action"]}
+
+
+def test_what_only_aws_can_know_must_be_given() -> None:
+    with pytest.raises(KeyError, match="Environment"):
+        policy("NodePolicy", {})
+    with pytest.raises(KeyError, match="NoSuchPolicy"):
+        policy("NoSuchPolicy", {"Environment": "prod"})
+    with pytest.raises(KeyError, match="SubnetA: AWS chooses what this is"):
+        Resolver(TEMPLATE, {"Environment": "prod"}).resolve({"Ref": "SubnetA"})
+    with pytest.raises(NotImplementedError, match="Fn::GetAZs: expected one of Ref, GetAtt"):
+        Resolver(TEMPLATE, {"Environment": "prod"}).resolve({"Fn::GetAZs": ""})
+
+
+def test_other_names_can_be_given_than_those_that_follow_from_the_environment() -> None:
+    document = policy("NodePolicy", {"Environment": "prod", "Bucket": "fruits", "Database": "pears"})
+    text = json.dumps(document)
+    assert "arn:aws:s3:::fruits/lake/tables/*" in text
+    assert "arn:aws:glue:eu-west-1:000000000000:table/pears/*" in text
+    assert "orchard" not in text
