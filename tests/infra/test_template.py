@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from infra.template import Resolver, load, policy
-from orchard import cluster
+from orchard import cluster, metrics
 from orchard.settings import EU_REGIONS
 
 TEMPLATE = load()
@@ -194,6 +194,28 @@ def test_nodes_do_nothing_of_emr_and_ec2() -> None:
     assert services == {"s3", "kms", "glue"}
 
 
+def test_of_emr_airflow_does_what_its_operators_pages_and_checks_call_and_no_more() -> None:
+    assert {one.partition(":")[2] for one in actions("AirflowPolicy") if one.startswith("elasticmapreduce:")} == {
+        "AddJobFlowSteps", "AddTags", "CancelSteps", "CreatePersistentAppUI", "DescribeCluster", "DescribeReleaseLabel",
+        "DescribeSecurityConfiguration", "DescribeStep", "GetPersistentAppUIPresignedURL", "ListClusters",
+        "ListInstances", "ListSteps", "ListSupportedInstanceTypes", "PutAutoTerminationPolicy", "RunJobFlow",
+        "TerminateJobFlows",
+    }  # fmt: skip
+
+
+def test_an_airflow_in_our_own_network_reaches_all_of_emr_that_it_may_call() -> None:
+    emr = {one for one in actions("AirflowPolicy") if one.startswith("elasticmapreduce:")}
+    assert actions("EmrEndpoint") == emr
+
+
+@pytest.mark.parametrize("name", ["AirflowPolicy", "NodePolicy", "NotebookPolicy"])
+def test_endpoints_let_through_what_policies_permit_of_s3_and_glue(name: str) -> None:
+    wanted = {one for one in actions(name) if one.startswith("glue:")}
+    assert wanted <= actions("GlueEndpoint")
+    (ours,) = [one for _, one in statements() if one.get("Sid") == "OurBucket"]
+    assert {one for one in actions(name) if one.startswith("s3:")} <= set(ours["Action"])
+
+
 def test_keys_are_used_by_way_of_s3_alone() -> None:
     for name, one in identity_statements():
         if name in ("AirflowPolicy", "NodePolicy", "NotebookPolicy") and {"kms:Decrypt"} & set(one["Action"]):
@@ -360,6 +382,7 @@ CHOSEN_BY_AWS = {
     "PrimarySecurityGroup.GroupId": "sg-1",
     "CoreSecurityGroup.GroupId": "sg-2",
     "ServiceSecurityGroup.GroupId": "sg-3",
+    "StudioEngineSecurityGroup.GroupId": "sg-4",
     "Studio.Url": "https://studio",
     "Studio.Arn": EVERYTHING["Studio.Arn"],
 }
@@ -388,6 +411,7 @@ def test_outputs_of_everything_in_an_existing_network() -> None:
         "NotebookRole": "orchard-prod-notebook",
         "NotebookSecurityConfiguration": "orchard-prod-notebook",
         "StudioUrl": "https://studio",
+        "StudioEngineSecurityGroup": "sg-4",
         "StudioUserPolicyArn": "arn:aws:iam::000000000000:policy/orchard-prod-studio-user",
     }
 
@@ -533,6 +557,20 @@ def test_alarms_reach_the_topic() -> None:
         one["Principal"]["Service"] for one in policy("Key", EVERYTHING)["Statement"] if "Service" in one["Principal"]
     }
     assert publishers == key_users == {"cloudwatch.amazonaws.com", "events.amazonaws.com"}
+
+
+def test_alarms_watch_the_figures_that_airflow_puts() -> None:
+    watched = {
+        (one["Properties"]["Namespace"], one["Properties"]["MetricName"])
+        for one in RESOURCES.values()
+        if one["Type"] == "AWS::CloudWatch::Alarm"
+    }
+    assert watched == {(metrics.NAMESPACE, metrics.CLUSTER_HOURS), (metrics.NAMESPACE, metrics.FAILED_RUNS)}
+    for one in RESOURCES.values():
+        if one["Type"] == "AWS::CloudWatch::Alarm":
+            assert one["Properties"]["Dimensions"] == [{"Name": metrics.DIMENSION, "Value": {"Ref": "Environment"}}]
+    (put,) = [one for _, one in identity_statements() if "cloudwatch:PutMetricData" in one["Action"]]
+    assert put["Condition"] == {"StringEquals": {"cloudwatch:namespace": metrics.NAMESPACE}}
 
 
 def test_alarms_know_clusters_and_steps_by_the_names_that_they_are_given() -> None:
