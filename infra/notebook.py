@@ -40,7 +40,7 @@ def start(settings: Settings, environment: str, studio: str | None, emr: Any, s3
         tell(f"{mine} is there, and stays as it is.")
     else:
         write_object(s3, mine, notebook(settings), "application/x-ipynb+json")
-    price = dollars(settings.region, settings.types[0], 2, 3600)
+    price = dollars(settings.region, settings.types[0], settings.ebs_gib, 3600, nodes=2)
     an_hour = "" if price is None else f", ${price:.2f} an hour"
     cluster = str(emr.run_job_flow(**wanted)["JobFlowId"])
     tell(f"Cluster {cluster}: 1 primary and 1 core {settings.types[0]}{an_hour}; it ends after "

@@ -126,9 +126,7 @@ def _kernels(settings: Settings) -> dict[str, Any]:
 
 def _plan(settings: Settings) -> Plan:
     """Plan a run of no photos, on one core node."""
-    nothing = dict.fromkeys(("listed", "added", "changed", "deleted", "left"), 0)
     return Plan(
-        **nothing,
         dag_id="notebook",
         dag_run_id="notebook",
         run_id="notebook",
@@ -137,6 +135,11 @@ def _plan(settings: Settings) -> Plan:
         database=settings.database,
         extractor_id=settings.extractor,
         engine=settings.engine,
+        listed=0,
+        added=0,
+        changed=0,
+        deleted=0,
+        left=0,
         find_seconds=0.0,
         step_options={},
         instance_type=settings.types[0],
