@@ -6,6 +6,7 @@ What each task does is in plugins/orchard; this file is the picture of how they 
 from datetime import datetime, timedelta
 from typing import Any
 
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset, chain, task
 
 from orchard.form import form
@@ -21,7 +22,7 @@ DOC = """
 
 Finds photos that were added, changed or deleted under the prefixes, rents an EMR cluster of the right size, embeds the
 photos (`extract`), folds them into the exact PCA and the exact recogniser of everything seen so far (`reduce`), gives
-the cluster back, checks that no photo is lost, and writes a report.
+the cluster back, checks that no photo is lost, and writes a report. Once a week it maintains the tables (`maintain`).
 
 * **Nothing new**: the run ends green after `anything_to_do`, and rents nothing.
 * **By hand**: *Trigger* opens a form; empty fields mean "as the settings say" (the variable `orchard`).
@@ -116,6 +117,15 @@ with DAG(
         retries=1,
         doc_md="Fold the embeddings into moments, basis, coordinates and recogniser of the whole lake.",
     )
+    maintain = RunStepOperator(
+        task_id="maintain",
+        step="maintain",
+        cluster_id=cluster,
+        plan=plan,
+        code=code,
+        retries=1,
+        doc_md="Weekly: small files of the tables together, old snapshots away. Skipped where it is not due.",
+    )
     # TEARDOWN
     terminate_cluster = TerminateClusterOperator(
         task_id="terminate_cluster",
@@ -135,5 +145,9 @@ with DAG(
         doc_md="Write the run's row of `runs`, and its report: the button *Report* opens it.",
     )
 
-    chain(anything_to_do(plan), code, create_cluster, extract, reduce, [terminate_cluster, checked])
+    # A leaf, so that a maintenance that failed is seen as a red run; a teardown, which follows it, hides that.
+    maintained = EmptyOperator(task_id="maintained", doc_md="Red where the maintenance failed; the features are there.")
+
+    chain(anything_to_do(plan), code, create_cluster, extract, reduce, [maintain, checked])
+    chain(maintain, [terminate_cluster, maintained])
     chain([terminate_cluster, checked], report)

@@ -40,6 +40,7 @@ CODE = {
     "package": "s3://bucket/lake/code/spark_jobs-0123456789ab.zip",
     "extract_embeddings": "s3://bucket/lake/code/0123456789ab/extract_embeddings.py",
     "reduce_embeddings": "s3://bucket/lake/code/0123456789ab/reduce_embeddings.py",
+    "maintain_tables": "s3://bucket/lake/code/0123456789ab/maintain_tables.py",
 }
 
 

@@ -8,13 +8,13 @@ import pytest
 
 from orchard.cluster import STEPS
 from orchard.plan import request_json
-from spark_jobs import extract_embeddings, reduce_embeddings
+from spark_jobs import extract_embeddings, maintain_tables, reduce_embeddings
 from spark_jobs.location import LakeLocation
 from tests.databricks.bundle import parameters
 from tests.plans import CODE, EXTRACTOR, plan
 
 Arguments = Callable[[str], list[str]]
-SCRIPTS = {"extract": "extract_embeddings", "reduce": "reduce_embeddings"}
+SCRIPTS = {"extract": "extract_embeddings", "reduce": "reduce_embeddings", "maintain": "maintain_tables"}
 
 
 def on_emr(step: str) -> list[str]:
@@ -66,6 +66,15 @@ def test_step_2(runner: tuple[Arguments, str]) -> None:
     assert (options.refit, options.request.components, options.request.variance) == ("auto", None, 0.9)
     # What the control plane keeps of it in `runs`, to see whether another basis is asked for.
     assert options.to_json() == request_json({"variance": 0.9})
+
+
+def test_maintenance() -> None:
+    assert vars(maintain_tables.parse(on_emr("maintain"))) == {
+        "lake": "s3://bucket/lake",
+        "database": "orchard_prod",
+        "run_id": "a-run",
+        "keep_days": 30.0,
+    }
 
 
 def test_a_step_without_what_it_needs_is_refused(runner: tuple[Arguments, str]) -> None:

@@ -96,7 +96,12 @@ def reduce_step(plan: Plan, code: dict[str, str]) -> dict[str, Any]:
     return _step("reduce", "reduce_embeddings", plan, code, {"extractor-id": plan.extractor_id, **plan.step_options})
 
 
-STEPS = {"extract": extract_step, "reduce": reduce_step}
+def maintain_step(plan: Plan, code: dict[str, str]) -> dict[str, Any]:
+    """Build the step that maintains the tables, of the runs in which that is due."""
+    return _step("maintain", "maintain_tables", plan, code, {"keep-days": f"{plan.keep_days:g}"})
+
+
+STEPS = {"extract": extract_step, "reduce": reduce_step, "maintain": maintain_step}
 
 
 def _step(step: str, job: str, plan: Plan, code: dict[str, str], arguments: dict[str, Any]) -> dict[str, Any]:

@@ -80,6 +80,12 @@ def form() -> dict[str, Param]:
             title="Keep the cluster when a step failed",
             description="To look at it; it ends itself after its idle time-out.",
         ),
+        "maintain": Param(
+            False,
+            type="boolean",
+            title="Maintain tables now",
+            description="Small files together, old snapshots away; otherwise weekly, by a run that has photos to do.",
+        ),
         "plan_only": Param(
             False,
             type="boolean",
@@ -103,6 +109,7 @@ class Wishes:
     refit: str = "auto"
     core_nodes: int | None = None
     keep_cluster: bool = False
+    maintain: bool = False
     plan_only: bool = False
 
     def __post_init__(self) -> None:

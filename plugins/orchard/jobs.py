@@ -1,4 +1,4 @@
-"""Jobs: the data plane's code as a cluster gets it, a zip for ``--py-files`` and the two scripts.
+"""Jobs: the data plane's code as a cluster gets it, a zip for ``--py-files`` and the scripts.
 
 Their names hold the hash of the code: a running cluster keeps what it began with, and unchanged code is staged once.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 from orchard.aws import exists, write_object
 
-SCRIPTS = ("extract_embeddings", "reduce_embeddings")
+SCRIPTS = ("extract_embeddings", "reduce_embeddings", "maintain_tables")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # zip's first: the same code is the same zip
 
 

@@ -2,13 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import EqualTo
+from pyiceberg.table import Table
 
 from orchard.lake import table_or_none
 
+_MAINTAINED = "orchard.maintained-at"  # property of `batches` that spark_jobs/maintain_tables.py sets
 _TELLING = 500  # photos that a run must have embedded for its speed to count: less is mostly start
 
 
@@ -25,14 +28,15 @@ def newest(catalog: Catalog, database: str, extractor_id: str | None = None) -> 
 
 
 def unfinished(catalog: Catalog, database: str) -> list[Run]:
-    """Return the runs that found a batch and never reached their end, oldest first."""
+    """Return the runs that found a batch and never reached their end, in the order in which they found it."""
     ended = catalog.load_table((database, "runs")).scan(selected_fields=("run_id",)).to_arrow()["run_id"].to_pylist()
     batches = catalog.load_table((database, "batches"))
     if batches.current_snapshot() is None:  # it has no metadata to inspect, either
         return []
-    parts = sorted(batches.inspect.partitions().to_pylist(), key=lambda part: part["last_updated_at"])
-    runs = [part["partition"]["run_id"] for part in parts if part["record_count"]]
-    return [Run(run_id, _extractor(catalog, database, run_id)) for run_id in runs if run_id not in set(ended)]
+    parts = batches.inspect.partitions().to_pylist()
+    runs = {part["partition"]["run_id"] for part in parts if part["record_count"]} - set(ended)
+    # Not by when a part was updated: table maintenance does that, too.
+    return [run for _, run in sorted(_found(batches, run_id) for run_id in runs)]
 
 
 def behind(catalog: Catalog, database: str, extractor_id: str) -> list[str]:
@@ -54,6 +58,18 @@ def behind(catalog: Catalog, database: str, extractor_id: str) -> list[str]:
         if ended and ended[0]["basis_id"] is None and held.keys() <= {row["run_id"] for row in ended}:
             placed = held
     return sorted(run for run in held | summed | placed if not held[run] == summed[run] == placed[run])
+
+
+def maintenance_due(catalog: Catalog, database: str, days: float, now: datetime | None = None) -> bool:
+    """Whether the tables were last maintained, or the lake was begun, longer ago than so many days."""
+    done = catalog.load_table((database, "batches")).properties.get(_MAINTAINED)
+    since = datetime.fromisoformat(done) if done else min(_ends(catalog, database), default=None)
+    return since is not None and (now or datetime.now(UTC)) - since > timedelta(days=days)
+
+
+def _ends(catalog: Catalog, database: str) -> list[datetime]:
+    ends = catalog.load_table((database, "runs")).scan(selected_fields=("ended_at",)).to_arrow()["ended_at"].to_pylist()
+    return [end for end in ends if end is not None]
 
 
 def rates(catalog: Catalog, database: str, extractor_id: str | None = None, limit: int = 10) -> list[float]:
@@ -102,7 +118,7 @@ def _parts(catalog: Catalog, database: str, name: str, extractor_id: str) -> lis
     return [part for part in found if part["extractor_id"] == extractor_id]
 
 
-def _extractor(catalog: Catalog, database: str, run_id: str) -> str:
-    batches = catalog.load_table((database, "batches"))
-    rows = batches.scan(EqualTo("run_id", run_id), selected_fields=("extractor_id",), limit=1).to_arrow()
-    return str(rows["extractor_id"][0])
+def _found(batches: Table, run_id: str) -> tuple[datetime, Run]:
+    """When a run found its batch, and with which extractor."""
+    row = batches.scan(EqualTo("run_id", run_id), selected_fields=("extractor_id", "found_at"), limit=1).to_arrow()
+    return row["found_at"][0].as_py(), Run(run_id, row["extractor_id"][0].as_py())

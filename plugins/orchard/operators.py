@@ -13,7 +13,7 @@ from airflow.providers.amazon.aws.operators.emr import (
     EmrCreateJobFlowOperator,
     EmrTerminateJobFlowOperator,
 )
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
 from airflow.sdk import BaseOperator
 
 from orchard import emr
@@ -90,6 +90,8 @@ class RunStepOperator(EmrAddStepsOperator):
         if self.step == "extract" and not plan.changes:
             self.log.info("No photo was added, changed or deleted: there is nothing to extract.")
             return None
+        if self.step == "maintain" and not plan.maintain:
+            raise AirflowSkipException("Table maintenance is not due.")
         self.region_name = plan.region
         cluster = emr.describe(self.hook.conn, self.cluster_id)
         if why := emr.gone(cluster):

@@ -30,6 +30,8 @@ class Plan:
         The type that the nodes are counted in, and all that they may be of.
     spot : bool
         Whether nodes beside the first are wanted at spot prices.
+    maintain, keep_days : bool, float
+        Whether the tables are maintained, too, and for how long snapshots stay then.
     """
 
     dag_id: str
@@ -58,6 +60,8 @@ class Plan:
     keep_cluster: bool
     plan_only: bool
     why: str | None
+    maintain: bool = False
+    keep_days: float = 30.0
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -96,6 +100,7 @@ class Plan:
                 f"  cluster  1 primary and {self.core_nodes} core {kinds} ({self.vcpus} vCPUs, "
                 f"{self.rate:.0f} photos a second each){market}",
                 f"  expected {self.seconds / 60:.0f} minutes, {cost}",
+                *(["  the tables are maintained, too"] * self.maintain),
                 *(["  plan only: no cluster is rented, nothing is written"] * self.plan_only),
             ]
         )
@@ -155,4 +160,6 @@ def reason(
         return "a new basis is asked for"
     if newest is not None and wishes.asks_for_a_basis and newest["options"] != request_json(options):
         return "another basis is asked for"
+    if newest is not None and wishes.maintain:
+        return "table maintenance is asked for"
     return None

@@ -62,6 +62,10 @@ class Settings:
     python: str | None = None  # the nodes' interpreter; with bootstrap: the one that it makes
     tags: Mapping[str, str] = field(default_factory=dict)
 
+    # Of the tables, by the first run with anything to do after so many days.
+    maintain_days: float = 7.0
+    keep_days: float = 30.0  # then, older snapshots go, and with them what only they hold: time travel ends there
+
     max_reject_share: float = 0.05  # a run that rejects more of its photos fails
     poll_seconds: float = 15.0  # between two looks at a step
     log_seconds: float = 360.0  # to wait for a failed step's logs, which EMR brings every five minutes
@@ -123,6 +127,8 @@ class Settings:
         _expect(self.target_minutes > 0, "target_minutes", "more than 0", self.target_minutes)
         _expect(self.rate > 0, "rate", "more than 0 photos a second a vCPU", self.rate)
         _expect(1 <= self.idle_minutes <= 7 * 24 * 60, "idle_minutes", "1 to 10080, EMR's limits", self.idle_minutes)
+        _expect(self.maintain_days >= 0, "maintain_days", "0 or more", self.maintain_days)
+        _expect(self.keep_days >= 0, "keep_days", "0 or more", self.keep_days)
         _expect(self.poll_seconds > 0, "poll_seconds", "more than 0", self.poll_seconds)
         _expect(self.log_seconds >= 0, "log_seconds", "0 or more", self.log_seconds)
         _expect(0 <= self.max_reject_share <= 1, "max_reject_share", "a share in [0, 1]", self.max_reject_share)

@@ -111,6 +111,8 @@ def make_plan(dag_id: str, dag_run_id: str, params: Mapping[str, Any]) -> Plan:
         keep_cluster=wishes.keep_cluster,
         plan_only=wishes.plan_only,
         why=why,
+        maintain=wishes.maintain or ledger.maintenance_due(catalog, settings.database, settings.maintain_days),
+        keep_days=settings.keep_days,
     )
     try:
         job_flow(settings, plan)  # only to be told now, and not when the cluster is to be rented

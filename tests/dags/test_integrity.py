@@ -16,6 +16,7 @@ from airflow.sdk import DAG
 from airflow.sdk.definitions.xcom_arg import XComArg
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
+from orchard.plan import Plan
 from tests.airflow_home import ENVIRONMENT, REPOSITORY
 from tests.airflow_versions import DagBag, DagSerialization, filled_in, of_plugins
 from tests.plans import CODE, PLAN, plan
@@ -37,6 +38,7 @@ XCOMS = {
     "create_cluster": "j-1",
     "extract": "s-1",
     "reduce": "s-2",
+    "maintain": "s-3",
     "check_run": NUMBERS,
 }
 
@@ -156,14 +158,16 @@ def test_what_follows_what(bag: DagBag) -> None:
     assert edges("orchard_reaper") == {"give_back_leaked_clusters": set()}
     assert edges("orchard_daily") == {
         "find_new_photos": {
-            *("anything_to_do", "stage_code", "create_cluster", "extract", "reduce", "terminate_cluster"),
+            *("anything_to_do", "stage_code", "create_cluster", "extract", "reduce", "maintain", "terminate_cluster"),
             *("check_run", "report"),
         },
         "anything_to_do": {"stage_code"},
-        "stage_code": {"create_cluster", "extract", "reduce"},
-        "create_cluster": {"extract", "reduce", "terminate_cluster", "report"},
+        "stage_code": {"create_cluster", "extract", "reduce", "maintain"},
+        "create_cluster": {"extract", "reduce", "maintain", "terminate_cluster", "report"},
         "extract": {"reduce", "report"},
-        "reduce": {"terminate_cluster", "check_run", "report"},
+        "reduce": {"maintain", "check_run", "report"},
+        "maintain": {"terminate_cluster", "maintained"},
+        "maintained": set(),
         "terminate_cluster": {"report"},
         "check_run": {"report"},
         "report": set(),
@@ -177,8 +181,16 @@ def test_setup_and_teardown(daily: DAG) -> None:
     assert terminate.trigger_rule == "all_done_setup_success"
     assert terminate.on_failure_fail_dagrun  # a cluster that could not be given back is not passed over
     # A leaf that runs whatever happened would turn a failed run green.
-    (leaf,) = daily.leaves
-    assert (leaf.task_id, leaf.trigger_rule) == ("report", "all_success")
+    assert {leaf.task_id: leaf.trigger_rule for leaf in daily.leaves} == {
+        "report": "all_success",
+        "maintained": "all_success",
+    }
+
+
+def test_a_failed_maintenance_keeps_nobody_from_the_features(daily: DAG) -> None:
+    """The run is red, by the leaf; but neither the sums nor the report wait for more than the end of the cluster."""
+    after = {task for task in daily.task_ids if "maintain" in daily.get_task(task).upstream_task_ids}
+    assert after == {"terminate_cluster", "maintained"}
 
 
 @pytest.mark.parametrize(
@@ -186,7 +198,15 @@ def test_setup_and_teardown(daily: DAG) -> None:
     [
         ("extract", False, {"create_cluster", "extract", "terminate_cluster"}),
         ("reduce", False, {"create_cluster", "reduce", "terminate_cluster"}),
-        ("extract", True, {"create_cluster", "extract", "reduce", "terminate_cluster", "check_run", "report"}),
+        (
+            "extract",
+            True,
+            {
+                *("create_cluster", "extract", "reduce", "maintain", "maintained", "terminate_cluster"),
+                *("check_run", "report"),
+            },
+        ),
+        ("maintain", False, {"create_cluster", "maintain", "terminate_cluster"}),
         ("create_cluster", False, {"create_cluster", "terminate_cluster"}),
         ("check_run", False, {"check_run"}),
         ("report", False, {"report"}),
@@ -229,6 +249,8 @@ def test_templates(daily: DAG) -> None:
         "create_cluster": {"plan": PLAN.to_dict()},
         "extract": {"cluster_id": "j-1", "plan": PLAN.to_dict(), "code": CODE},
         "reduce": {"cluster_id": "j-1", "plan": PLAN.to_dict(), "code": CODE},
+        "maintain": {"cluster_id": "j-1", "plan": PLAN.to_dict(), "code": CODE},
+        "maintained": {},
         "terminate_cluster": {"cluster_id": "j-1", "plan": PLAN.to_dict()},
         "check_run": {"op_args": (PLAN.to_dict(),)},
         "report": {
@@ -271,7 +293,7 @@ def test_the_tasks_hand_on_what_the_next_one_takes(daily: DAG, monkeypatch: pyte
     monkeypatch.setattr("orchard.tasks.check", lambda one: NUMBERS if one == PLAN else None)
     run = SimpleNamespace(dag_id=PLAN.dag_id, run_id=PLAN.dag_run_id)
     handed = json.loads(json.dumps(call("find_new_photos", params={"limit": 5}, dag_run=run)))
-    assert handed == PLAN.to_dict()
+    assert Plan.from_dict(handed) == PLAN
     assert call("stage_code", handed) == CODE
     assert call("check_run", handed) == NUMBERS
     assert call("anything_to_do", handed) is True
@@ -322,6 +344,8 @@ def test_links(daily: DAG) -> None:
         "create_cluster": ["Cluster", "Logs", "Spark UI"],
         "extract": ["Cluster", "Logs", "Spark UI"],
         "reduce": ["Cluster", "Logs", "Spark UI"],
+        "maintain": ["Cluster", "Logs", "Spark UI"],
+        "maintained": [],
         "terminate_cluster": ["Cluster", "Logs", "Spark UI"],
         "check_run": [],
         "report": ["Report"],

@@ -19,6 +19,8 @@ ALL_GREEN = {
     "create_cluster": "success",
     "extract": "success",
     "reduce": "success",
+    "maintain": "skipped",  # in a young lake
+    "maintained": "skipped",
     "terminate_cluster": "success",
     "check_run": "success",
     "report": "success",

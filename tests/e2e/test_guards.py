@@ -3,7 +3,16 @@
 from tests.e2e.contents import contents
 from tests.e2e.house import LakeUnderTest, Run, labels, sample
 
-NOTHING_RENTED = ("stage_code", "create_cluster", "extract", "reduce", "terminate_cluster", "check_run", "report")
+NOTHING_RENTED = (
+    "stage_code",
+    "create_cluster",
+    "extract",
+    "reduce",
+    "maintain",
+    "terminate_cluster",
+    "check_run",
+    "report",
+)
 
 
 def test_a_look_a_limit_and_a_prefix_emptied(lake: LakeUnderTest) -> None:

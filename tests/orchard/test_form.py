@@ -17,6 +17,7 @@ DEFAULTS = {
     "refit": "auto",
     "core_nodes": None,
     "keep_cluster": False,
+    "maintain": False,
     "plan_only": False,
 }
 
@@ -49,6 +50,7 @@ def test_a_form_filled_in() -> None:
         refit="always",
         core_nodes=4,
         keep_cluster=True,
+        maintain=True,
         plan_only=True,
     )
     assert Wishes.read(params) == Wishes(
@@ -62,6 +64,7 @@ def test_a_form_filled_in() -> None:
         refit="always",
         core_nodes=4,
         keep_cluster=True,
+        maintain=True,
         plan_only=True,
     )
 
@@ -131,7 +134,7 @@ def test_an_unknown_field_is_refused() -> None:
         Wishes.read({"planonly": True, "limit": 8, "Limit": 8})
     assert str(refused.value) == (
         "Unknown Params Limit, planonly: expected some of prefixes, limit, mass_deletion_meant, extractor, components, "
-        "variance, standardize, refit, core_nodes, keep_cluster, plan_only."
+        "variance, standardize, refit, core_nodes, keep_cluster, maintain, plan_only."
     )
 
 

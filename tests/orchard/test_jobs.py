@@ -22,7 +22,13 @@ def folder(tmp_path: Path) -> Path:
     """Make a small package with both scripts."""
     folder = tmp_path / "spark_jobs"
     folder.mkdir()
-    for name in ("__init__.py", "extract_embeddings.py", "reduce_embeddings.py", "log4j2.properties"):
+    for name in (
+        "__init__.py",
+        "extract_embeddings.py",
+        "reduce_embeddings.py",
+        "maintain_tables.py",
+        "log4j2.properties",
+    ):
         (folder / name).write_text(f"# {name}\n")
     return folder
 
@@ -41,6 +47,7 @@ def test_what_is_packed(folder: Path) -> None:
         "spark_jobs/__init__.py": "# __init__.py\n",
         "spark_jobs/extract_embeddings.py": "# extract_embeddings.py\n",
         "spark_jobs/log4j2.properties": "# log4j2.properties\n",
+        "spark_jobs/maintain_tables.py": "# maintain_tables.py\n",
         "spark_jobs/reduce_embeddings.py": "# reduce_embeddings.py\n",
     }
     assert re.fullmatch("[0-9a-f]{12}", digest)
@@ -85,7 +92,7 @@ def test_bytes_do_not_wander_from_file_to_file_unseen(folder: Path) -> None:
     assert package(folder)[1] != before
 
 
-@pytest.mark.parametrize("script", ["extract_embeddings.py", "reduce_embeddings.py"])
+@pytest.mark.parametrize("script", ["extract_embeddings.py", "reduce_embeddings.py", "maintain_tables.py"])
 def test_code_that_is_not_there(script: str, folder: Path) -> None:
     (folder / script).unlink()
     with pytest.raises(FileNotFoundError) as refused:
@@ -105,6 +112,7 @@ def test_staged_once(folder: Path, aws: Any, bucket: str) -> None:
         "package": f"{root}/code/spark_jobs-{digest}.zip",
         "extract_embeddings": f"{root}/code/{digest}/extract_embeddings.py",
         "reduce_embeddings": f"{root}/code/{digest}/reduce_embeddings.py",
+        "maintain_tables": f"{root}/code/{digest}/maintain_tables.py",
     }
     staged = keys(s3, bucket)
     assert {f"s3://{bucket}/{key}" for key in staged} == set(addresses.values())
@@ -141,7 +149,7 @@ def test_the_zip_and_the_script_run_without_the_folder(aws: Any, bucket: str, tm
         path = tmp_path / (f"{name}.zip" if name == "package" else f"{name}.py")
         s3.download_file(bucket, address.removeprefix(f"s3://{bucket}/"), str(path))
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    for script in ("extract_embeddings", "reduce_embeddings"):
+    for script in ("extract_embeddings", "reduce_embeddings", "maintain_tables"):
         done = subprocess.run(
             [sys.executable, "-P", str(tmp_path / f"{script}.py"), "--help"],
             cwd=tmp_path,

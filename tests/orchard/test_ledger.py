@@ -7,7 +7,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import EqualTo
 
 from orchard.lake import open_catalog, replace_run
-from orchard.ledger import Run, behind, newest, rates, unfinished
+from orchard.ledger import Run, behind, maintenance_due, newest, rates, unfinished
 from tests.tables import create, fill
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -157,7 +157,24 @@ class TestRuns:
 
     def test_the_unfinished(self, catalog: Catalog) -> None:
         assert unfinished(catalog, "orchard") == []
-        for run in ("b", "a", "c"):
-            fill(catalog, "batches", [{"uri": "u", "run_id": run, "extractor_id": f"e{run}"}])
+        for run, day in (("b", 3), ("a", 1), ("c", 2)):  # in whatever order their parts were written last
+            batch = {"uri": "u", "run_id": run, "extractor_id": f"e{run}", "found_at": START + timedelta(days=day)}
+            fill(catalog, "batches", [batch])
         ended(catalog, "a", 1)
-        assert unfinished(catalog, "orchard") == [Run("b", "eb"), Run("c", "ec")]
+        assert unfinished(catalog, "orchard") == [Run("c", "ec"), Run("b", "eb")]
+
+
+class TestMaintenance:
+    def test_a_young_lake(self, catalog: Catalog) -> None:
+        assert not maintenance_due(catalog, "orchard", 7)
+        ended(catalog, "r1", 0)
+        ended(catalog, "r2", 6)
+        assert not maintenance_due(catalog, "orchard", 7, START + timedelta(days=7))
+        assert maintenance_due(catalog, "orchard", 7, START + timedelta(days=7, seconds=1))
+
+    def test_after_the_last_one(self, catalog: Catalog) -> None:
+        ended(catalog, "r1", 0)
+        with catalog.load_table(("orchard", "batches")).transaction() as transaction:
+            transaction.set_properties({"orchard.maintained-at": "2026-01-20T12:00:00+00:00"})
+        assert not maintenance_due(catalog, "orchard", 7, datetime(2026, 1, 27, 12, tzinfo=UTC))
+        assert maintenance_due(catalog, "orchard", 7, datetime(2026, 1, 27, 13, tzinfo=UTC))

@@ -75,6 +75,7 @@ def test_what_a_person_reads() -> None:
         "  cluster  1 primary and 2 core m5.xlarge (8 vCPUs, 50 photos a second each)\n"
         "  expected 8 minutes, $0.10"
     )
+    assert plan(maintain=True).describe().splitlines()[-1] == "  the tables are maintained, too"
     assert plan(plan_only=True, dollars=None).describe().splitlines()[4:] == [
         "  expected 8 minutes, price unknown",
         "  plan only: no cluster is rented, nothing is written",
@@ -158,6 +159,8 @@ SAME = {"options": request_json({"refit": "auto"})}
         (0, [], {"standardize": True}, SAME, "another basis is asked for"),
         (0, [], {"variance": 0.95, "standardize": False}, SAME, None),  # the one that there is
         (0, [], {"components": 20}, None, None),
+        (0, [], {"maintain": True}, SAME, "table maintenance is asked for"),
+        (0, [], {"maintain": True}, None, None),
         (0, [], {"core_nodes": 20, "limit": 5}, SAME, None),
     ],
 )

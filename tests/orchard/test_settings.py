@@ -59,6 +59,8 @@ def test_all_that_can_be_said() -> None:
         "max_reject_share": 0,
         "poll_seconds": 1,
         "log_seconds": 0,
+        "maintain_days": 1,
+        "keep_days": 90,
         "console": "http://localhost:5555",
     }
     assert given.keys() == {one.name for one in fields(Settings)}
@@ -141,6 +143,8 @@ def test_a_region_outside_the_eu_is_refused(region: str) -> None:
         ({"idle_minutes": 0}, "idle_minutes: expected 1 to 10080, EMR's limits, got 0."),
         ({"idle_minutes": 10081}, "idle_minutes: expected 1 to 10080, EMR's limits, got 10081."),
         ({"poll_seconds": 0}, "poll_seconds: expected more than 0, got 0.0."),
+        ({"maintain_days": -1}, "maintain_days: expected 0 or more, got -1.0."),
+        ({"keep_days": -0.5}, "keep_days: expected 0 or more, got -0.5."),
         ({"log_seconds": -1}, "log_seconds: expected 0 or more, got -1.0."),
         ({"max_reject_share": 1.1}, "max_reject_share: expected a share in [0, 1], got 1.1."),
         ({"max_reject_share": "5%"}, "max_reject_share: expected float, got '5%'."),
@@ -207,9 +211,9 @@ def test_not_an_object(given: Any) -> None:
 def test_unknown_and_missing_settings() -> None:
     assert refusal(colour="red", size=3) == (
         "Unknown settings colour, size; expected some of bootstrap, components, console, core_security_group, "
-        "database, ebs_gib, engine, extractor, idle_minutes, instance_profile, instance_type, instance_types, lake, "
-        "log_seconds, max_core_nodes, max_reject_share, min_core_nodes, outside_eu, poll_seconds, prefixes, "
-        "primary_security_group, python, rate, region, release, security_configuration, service_role, "
+        "database, ebs_gib, engine, extractor, idle_minutes, instance_profile, instance_type, instance_types, "
+        "keep_days, lake, log_seconds, maintain_days, max_core_nodes, max_reject_share, min_core_nodes, outside_eu, "
+        "poll_seconds, prefixes, primary_security_group, python, rate, region, release, security_configuration, service_role, "
         "service_security_group, spot, standardize, subnets, tags, target_minutes, variance."
     )
     assert refusal(prefixes=[], extractor=None) == (
