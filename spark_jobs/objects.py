@@ -126,10 +126,9 @@ def open_root(root: str) -> ObjectStore:
 @cache
 def s3_store(bucket: str, prefix: str | None = None) -> S3Store:
     """Open a bucket with boto3's credentials, region and endpoint, so that both clients agree."""
-    import boto3
     from obstore.auth.boto3 import Boto3CredentialProvider
 
-    session = boto3.Session()
+    session = _session()
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3", os.environ.get("AWS_ENDPOINT_URL"))
     options: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
     return S3Store(
@@ -144,6 +143,11 @@ def s3_store(bucket: str, prefix: str | None = None) -> S3Store:
 
 @cache
 def _boto3_client() -> Any:
+    return _session().client("s3")
+
+
+def _session() -> Any:
+    """Open boto3's session; by itself it reads AWS_DEFAULT_REGION alone, where others read AWS_REGION, too."""
     import boto3
 
-    return boto3.client("s3")
+    return boto3.Session(region_name=os.environ.get("AWS_REGION") or None)

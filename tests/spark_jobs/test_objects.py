@@ -238,6 +238,12 @@ class TestOpenRoot:
         assert aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read() == b"1,2"
         assert [meta["path"] for page in obstore.list(store) for meta in page] == ["exports/x.csv"]
 
+    def test_a_region_that_only_aws_region_names(self, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """S3 sends those who ask in another region away."""
+        monkeypatch.delenv("AWS_DEFAULT_REGION")
+        obstore.put(objects.open_root(f"s3://{bucket}/lake"), "x", b"there")
+        assert objects.read_whole(f"s3://{bucket}/lake/x") == b"there"
+
     def test_the_endpoint_of_s3_comes_first(self, aws: Any, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", aws.url)
