@@ -58,7 +58,7 @@ class Artefacts:
         extractor = artefact(environment.extractor, folder / "extractors")
         tell(f"  extractor  {extractor.extractor_id}")
         try:
-            wheels = wheelhouse.build(folder / "wheelhouse", environment.architectures, environment.engine)
+            wheels = wheelhouse.build(folder.parent / "wheelhouse", environment.architectures, environment.engine)
         except wheelhouse.WheelhouseError as error:
             raise InfraError(f"The wheels of the nodes' Python: {error}") from error
         tell(f"  wheels     {wheels.name[:12]}, for {', '.join(environment.architectures)}")

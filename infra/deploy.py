@@ -76,6 +76,7 @@ def deploy(chosen: Environment, template: str, folder: Path, yes: bool, tell: Te
     s3 = session.client("s3")
     stack = Stack(session.client("cloudformation"), chosen.stack, chosen.name)
     is_there = stack.check_usable()
+    _check_parameters(chosen, document.load(template))
     made = Artefacts.make(chosen, folder, tell)
     parameters = {
         **chosen.parameters, "Environment": chosen.name, "OutsideEu": str(chosen.outside_eu).lower(),
@@ -129,6 +130,16 @@ def check_account(session: Any, chosen: Environment) -> str:
             f"{who['Account']} ({who['Arn']}): take others (AWS_PROFILE)."
         )
     return f"account {who['Account']} ({who['Arn']})"
+
+
+def _check_parameters(chosen: Environment, template: document.Template) -> None:
+    """Stop before anything is made for a stack that CloudFormation would refuse."""
+    has = template.get("Parameters", {}).keys() - {"Environment", "OutsideEu"}
+    if unknown := sorted(chosen.parameters.keys() - has):
+        raise InfraError(
+            f"parameters.{', '.join(unknown)}: the template has no such parameter; "
+            f"expected some of {', '.join(sorted(has))}."
+        )
 
 
 def _check_no_bucket(session: Any, chosen: Environment) -> None:

@@ -22,20 +22,21 @@ UNKNOWN = (
 
 
 def local_template(text: str) -> str:
-    """Take the resources of `UNKNOWN` types out of a template, and the outputs that need more of them than a name."""
+    """Take the resources of `UNKNOWN` types out of a template, and what needs more of them than a name."""
     template = document.load(text)
     names = {
         name: resource["Properties"].get("Name")
         for name, resource in template["Resources"].items()
         if resource["Type"] in UNKNOWN
     }
-    template["Resources"] = {
-        name: _named(resource, names) for name, resource in template["Resources"].items() if name not in names
-    }
-    outputs = {name: _named(output, names) for name, output in template.get("Outputs", {}).items()}
-    template["Outputs"] = {
-        name: output for name, output in outputs.items() if not set(document.references(output)) & names.keys()
-    }
+    resources = {name: _named(one, names) for name, one in template["Resources"].items() if name not in names}
+    gone = set(names)
+    while lost := {name for name, one in resources.items() if set(document.references(one)) & gone}:
+        gone |= lost
+        resources = {name: one for name, one in resources.items() if name not in lost}
+    outputs = {name: _named(one, names) for name, one in template["Outputs"].items()}
+    template["Resources"] = resources
+    template["Outputs"] = {name: one for name, one in outputs.items() if not set(document.references(one)) & gone}
     return document.dump(template)
 
 
