@@ -12,9 +12,10 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import EqualTo
 
 from orchard.lake import open_catalog, replace_run
-from orchard.plan import request_json
 from orchard.sums import Sums, sums
+from spark_jobs.basis import Request
 from spark_jobs.objects import read_whole
+from spark_jobs.reduce_embeddings import Options
 
 _LOG = logging.getLogger("check")
 
@@ -30,7 +31,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--database", default="orchard", help="database of the tables (default: orchard)")
     parser.add_argument("--run-id", required=True, help="the run")
     parser.add_argument("--extractor-id", required=True, help="its extractor")
-    parser.add_argument("--variance", type=float, help="as step 2 had it")
+    parser.add_argument("--variance", type=float, required=True, help="as step 2 had it")
     return parser.parse_args(argv)
 
 
@@ -48,12 +49,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     judged = sums(catalog, args.database, args.run_id, args.extractor_id)
     if not judged.match:
         raise LostError(f"Run {args.run_id}: the sums do not match, so something is lost or was left: {judged}")
-    options = {} if args.variance is None else {"variance": args.variance}
-    replace_run(catalog, args.database, row(catalog, args, judged, request_json(options)))
+    replace_run(catalog, args.database, row(catalog, args, judged))
     _LOG.info("Run %s: %s", args.run_id, judged)
 
 
-def row(catalog: Catalog, args: argparse.Namespace, judged: Sums, options: str) -> dict[str, Any]:
+def row(catalog: Catalog, args: argparse.Namespace, judged: Sums) -> dict[str, Any]:
     """Put the run's row of `runs` together from its batch and from what its steps left."""
     mine = EqualTo("run_id", args.run_id)
     batch = catalog.load_table((args.database, "batches")).scan(mine, selected_fields=("action", "found_at")).to_arrow()
@@ -74,6 +74,6 @@ def row(catalog: Catalog, args: argparse.Namespace, judged: Sums, options: str) 
         "rejected": judged.rejected,
         "embed_seconds": extracted["seconds"],
         "cluster": "databricks",
-        "options": options,
+        "options": Options(Request(None, args.variance, False)).to_json(),
         **{name: reduced[name] for name in same},
     }

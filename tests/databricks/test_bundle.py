@@ -93,9 +93,10 @@ def test_the_wheel_has_what_the_tasks_name(tmp_path: Path) -> None:
     asked = [task["python_wheel_task"] for task in TASKS.values() if "python_wheel_task" in task]
     assert {one["package_name"] for one in asked} == {name}
     assert {one["entry_point"] for one in asked} == set(entries)
-    # As on the cluster: nothing of the repository but what is in the wheel.
+    # As on the cluster: nothing of the repository but what is in the wheel, and no Airflow.
     code = (
-        "import sys; from importlib.metadata import EntryPoint\nfor one in sys.argv[1:]: EntryPoint('', one, '').load()"
+        "import sys; from importlib.metadata import EntryPoint; sys.modules['airflow'] = None\n"
+        "for one in sys.argv[1:]: EntryPoint('', one, '').load()"
     )
     loaded = subprocess.run(
         [sys.executable, "-c", code, *entries.values()],

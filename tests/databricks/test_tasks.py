@@ -23,6 +23,7 @@ class Values:
     def set(self, key, value): print(f"VALUE {key}={value}", flush=True)
 
 dbutils = types.SimpleNamespace(jobs=types.SimpleNamespace(taskValues=Values()))
+sys.modules["airflow"] = None  # which is not there
 sys.modules["databricks.sdk"] = types.ModuleType("databricks.sdk")
 sys.modules["databricks.sdk.runtime"] = types.SimpleNamespace(dbutils=dbutils)
 for module, arguments in json.loads(sys.argv[1]):
