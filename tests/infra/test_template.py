@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infra.template import Resolver, load, policy
+from infra.template import PATH, Resolver, for_region, load, policy
 from orchard import cluster, metrics
 from orchard.settings import EU_REGIONS
 
@@ -347,6 +347,23 @@ def test_the_eu_is_the_same_here_and_in_the_settings() -> None:
     assert tuple(regions) == EU_REGIONS
     assert region == {"Ref": "AWS::Region"}
     assert TEMPLATE["Parameters"]["OutsideEu"]["Default"] == "false"
+
+
+@pytest.mark.parametrize("region", EU_REGIONS)
+def test_a_region_without_budgets_gets_all_but_the_budget(region: str) -> None:
+    text = PATH.read_text("utf-8")
+    made = for_region(text, region)
+    if region in ("eu-north-1", "eu-south-1", "eu-south-2"):
+        assert RESOURCES.keys() - json.loads(made)["Resources"].keys() == {"Budget"}
+        assert '"Budget"' not in made  # nothing refers to it
+    else:
+        assert made == text
+
+
+def test_each_region_of_the_eu_is_linted() -> None:
+    makefile = (PATH.parents[1] / "Makefile").read_text("utf-8")
+    linted = re.findall(r"cfn-lint --regions ([a-z0-9 -]+) --", makefile)
+    assert sorted(" ".join(linted).split()) == sorted(EU_REGIONS)
 
 
 def test_environment_is_the_only_parameter_that_must_be_given() -> None:
