@@ -22,16 +22,30 @@ LISTS = {  # which extras and groups each list holds
     "requirements-airflow.txt": ("control-plane", "airflow"),
     "requirements-local.txt": ("control-plane", "data-plane", "tensorflow", "local"),
     "databricks/requirements.txt": ("control-plane", "data-plane"),
+    "bootstrap/requirements.txt": ("data-plane", "bootstrap"),
+    "bootstrap/requirements-aarch64.txt": ("data-plane", "bootstrap"),
+    "bootstrap/requirements-tensorflow.txt": ("data-plane", "bootstrap", "gpu"),
     "requirements-airflow31.txt": ("control-plane", "airflow31"),
     "requirements-spark4.txt": ("control-plane", "data-plane", "spark4"),
 }
 OTHER_VERSIONS = {"requirements-airflow31.txt", "requirements-spark4.txt"}  # of environments for tests
 
+# What nodes of aarch64 have in other versions, with why, and nodes with a GPU in another build.
+OVERRIDES = REPOSITORY / "bootstrap" / "overrides-aarch64.txt"
+GPU = re.compile(r"tensorflow|nvidia-.*")
+
+
+def own(name: str) -> list[Requirement]:
+    """Return what a list takes instead of what pyproject.toml asks for."""
+    lines = OVERRIDES.read_text("utf-8").splitlines() if name == "bootstrap/requirements-aarch64.txt" else []
+    return [Requirement(line) for line in lines if not line.startswith("#")]
+
 
 def direct(name: str) -> list[Requirement]:
     """Return what pyproject.toml asks for in a list."""
     wanted = [*PROJECT["dependencies"], *(one for extra in LISTS[name] for one in PARTS[extra])]
-    return [Requirement(one) for one in wanted]
+    instead = {one.name: one for one in own(name)}
+    return [instead.get(one.name, one) for one in map(Requirement, wanted)]
 
 
 def entries(text: str) -> list[tuple[Requirement, list[str]]]:
@@ -79,7 +93,10 @@ def test_no_name_is_pinned_twice_for_the_same_machine(name: str) -> None:
 def test_what_is_tested_is_what_is_shipped(name: str) -> None:
     """The lists for the images hold no version, and no hash, that `make setup` does not install."""
     everything = {(entry.name, str(entry.specifier)): set(hashes) for entry, hashes in ENTRIES["requirements.txt"]}
+    others = {one.name for one in own(name)}
     for entry, hashes in ENTRIES[name]:
+        if entry.name in others or (name == "bootstrap/requirements-tensorflow.txt" and GPU.fullmatch(entry.name)):
+            continue
         key = (entry.name, str(entry.specifier))
         assert everything.get(key) == set(hashes), f"{entry}: {name} is stale: make lock"
 
@@ -89,6 +106,15 @@ def test_each_plane_gets_only_what_it_needs() -> None:
     assert not names["requirements-airflow.txt"] & {"pyspark", "tensorflow-cpu", "openvino", "ministack", "pytest"}
     assert not names["databricks/requirements.txt"] & {"pyspark", "tensorflow-cpu", "apache-airflow-core", "pytest"}
     assert not names["requirements-local.txt"] & {"apache-airflow", "apache-airflow-core", "pytest"}
+    for node in (name for name in LISTS if name.startswith("bootstrap/")):
+        assert not names[node] & {"pyspark", "tensorflow-cpu", "duckdb", "apache-airflow-core", "ministack", "pytest"}
+        assert ("tensorflow" in names[node]) == (node == "bootstrap/requirements-tensorflow.txt")
+
+
+def test_nodes_install_with_the_uv_of_the_makefile() -> None:
+    (version,) = re.findall(r"^UV_VERSION := (\S+)$", (REPOSITORY / "Makefile").read_text("utf-8"), re.MULTILINE)
+    (uv,) = [entry for entry, _ in ENTRIES["bootstrap/requirements.txt"] if entry.name == "uv"]
+    assert str(uv.specifier) == f"=={version}"
 
 
 @pytest.mark.parametrize("name", LISTS)
