@@ -213,8 +213,8 @@ def test_unknown_and_missing_settings() -> None:
         "Unknown settings colour, size; expected some of bootstrap, components, console, core_security_group, "
         "database, ebs_gib, engine, extractor, idle_minutes, instance_profile, instance_type, instance_types, "
         "keep_days, lake, log_seconds, maintain_days, max_core_nodes, max_reject_share, min_core_nodes, outside_eu, "
-        "poll_seconds, prefixes, primary_security_group, python, rate, region, release, security_configuration, service_role, "
-        "service_security_group, spot, standardize, subnets, tags, target_minutes, variance."
+        "poll_seconds, prefixes, primary_security_group, python, rate, region, release, security_configuration, "
+        "service_role, service_security_group, spot, standardize, subnets, tags, target_minutes, variance."
     )
     assert refusal(prefixes=[], extractor=None) == (
         f"The variable orchard lacks prefixes, extractor. It is to hold at least {EXAMPLE}."
