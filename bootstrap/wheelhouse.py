@@ -18,7 +18,7 @@ from typing import Any
 
 from bootstrap.wheels import ARCHITECTURES, WheelhouseError, download
 
-__all__ = ["ARCHITECTURES", "ENGINES", "WheelhouseError", "build", "stage", "verify"]
+__all__ = ["ARCHITECTURES", "ENGINES", "SUMS", "WheelhouseError", "build", "stage", "verify"]
 
 _HERE = Path(__file__).parent
 LISTS = {  # of an engine on an architecture; TensorFlow is for GPUs, for which it has no wheels on aarch64
