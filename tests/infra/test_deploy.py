@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from infra import document
 from infra.stack import DIRECT_BYTES
 from local.template import TEMPLATE, UNKNOWN, local_template
+from orchard.jobs import SCRIPTS
 from orchard.settings import Settings
 from tests.conftest import Aws
 from tests.infra.environments import Place, small_wheels
@@ -107,7 +108,8 @@ def test_what_this_machine_cannot_make_is_a_short_list() -> None:
     assert ours["Outputs"].keys() - local["Outputs"].keys() == {"StudioUrl", "StudioUserPolicyArn"}
     left = {one for part in (local["Resources"], local["Outputs"]) for one in document.references(part)}
     assert not left & {*missing, "StudioUserPolicy"}
-    assert local["Outputs"]["SecurityConfiguration"]["Value"] == {"Fn::Sub": "orchard-${Environment}"}
+    notebooks = local["Outputs"]["NotebookSecurityConfiguration"]
+    assert notebooks["Value"] == {"Fn::Sub": "orchard-${Environment}-notebook"}
 
 
 def test_from_nothing_to_daily_runs_and_back(place: Place, aws: Aws, capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,17 +148,18 @@ def test_from_nothing_to_daily_runs_and_back(place: Place, aws: Aws, capsys: pyt
     wheels = settings.bootstrap.rpartition("/")[2] if settings.bootstrap else ""
     there = objects(aws, place.bucket)
     kinds = sorted(re.sub("[0-9a-f]{12,}", "…", key) for key in there)
-    assert kinds == [
-        "lake/bootstrap/…/SHA256SUMS",
-        "lake/bootstrap/…/install.sh",
-        "lake/bootstrap/…/requirements-x86_64.txt",
-        "lake/bootstrap/…/wheels-x86_64.tar",
-        "lake/code/spark_jobs-….zip",
-        "lake/code/…/extract_embeddings.py",
-        "lake/code/…/reduce_embeddings.py",
-        "lake/extractors/mobilenet_v2-f32-….zip",
-        "templates/….yaml",
-    ]
+    assert kinds == sorted(
+        [
+            "lake/bootstrap/…/SHA256SUMS",
+            "lake/bootstrap/…/install.sh",
+            "lake/bootstrap/…/requirements-x86_64.txt",
+            "lake/bootstrap/…/wheels-x86_64.tar",
+            "lake/code/spark_jobs-….zip",
+            *(f"lake/code/…/{script}.py" for script in SCRIPTS),
+            "lake/extractors/mobilenet_v2-f32-….zip",
+            "templates/….yaml",
+        ]
+    )
     assert f"lake/bootstrap/{wheels}/install.sh" in there
     assert f"lake/extractors/{settings.extractor}.zip" in there
 
