@@ -150,8 +150,7 @@ def read(name: str, folder: Path = FOLDER) -> Environment:
     try:
         given = tomllib.loads(path.read_text("utf-8"))
         extractor = Source(**_typed("extractor.", Source, given.pop("extractor", {})))
-        values = _typed("", Environment, {"name": name, **given})
-        return Environment(**values, extractor=extractor)
+        return Environment(name, **_typed("", Environment, given), extractor=extractor)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InfraError(f"{_short(path)} is no TOML: {error}") from error
     except InfraError as error:
@@ -160,7 +159,7 @@ def read(name: str, folder: Path = FOLDER) -> Environment:
 
 def _typed(table: str, kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """Check the names and types of a table of the file."""
-    known = {one.name: one.type for one in fields(kind)}
+    known = {one.name: one.type for one in fields(kind) if one.name != "name"}  # which is the file's
     if unknown := sorted(given.keys() - known.keys()):
         raise InfraError(f"{table}{', '.join(unknown)}: unknown; expected some of {', '.join(sorted(known))}.")
     values: dict[str, Any] = {}
