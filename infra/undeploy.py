@@ -11,7 +11,7 @@ from typing import Any
 
 from infra import data, document, environment
 from infra.confirm import Declined, confirm
-from infra.deploy import arguments, check_account
+from infra.deploy import FOLDER, arguments, check_account
 from infra.environment import Environment
 from infra.errors import InfraError
 from infra.stack import Stack, Tell
@@ -117,8 +117,9 @@ def _delete_all(session: Any, stack: Stack, named: str | None, tell: Tell) -> No
 
 
 def _check_no_cluster(session: Any, lake: str) -> None:
-    # Imports Airflow, whose log is nobody's business here.
-    os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
+    # Imports Airflow, whose log is nobody's business here, nor is a home that it would make in the user's own.
+    os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("AIRFLOW_HOME", str((FOLDER.parent / "airflow").absolute()))
     from orchard import emr
     from orchard.cluster import RUN_TAG
 

@@ -15,6 +15,7 @@ from infra.stack import DIRECT_BYTES
 from local.template import TEMPLATE, UNKNOWN, local_template
 from orchard.jobs import SCRIPTS
 from orchard.settings import Settings
+from tests.airflow_home import ENVIRONMENT as _OF_AIRFLOW  # noqa: F401 - imported before Airflow is
 from tests.conftest import Aws
 from tests.infra.environments import Place, small_wheels
 from tests.local.emr.servers import LocalEmr
@@ -78,6 +79,7 @@ def server(aws_server: Aws, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def place(aws: Aws, server: LocalEmr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     """Give an environment of its own, which nobody can be asked about."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_EMR", server.url)
+    monkeypatch.setenv("AIRFLOW__LOGGING__LOGGING_LEVEL", "INFO")  # later tests are to find Airflow's log as it is
     monkeypatch.setattr("sys.stdin.isatty", lambda: False)
     root = tmp_path / "environments"
     root.mkdir()
