@@ -2,9 +2,10 @@
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,9 @@ def wheelhouse() -> Path:
 
 
 @pytest.fixture
-def prefix(tmp_path: Path) -> Path:
-    return tmp_path / "opt" / "orchard"
+def prefix(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "opt" / "orchard"
+    shutil.rmtree(tmp_path / "opt", ignore_errors=True)  # up to a GB
 
 
 @pytest.fixture

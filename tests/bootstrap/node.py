@@ -5,6 +5,7 @@ What EMR brings is mounted from this machine: Spark, Java, aws. All else is in t
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -32,6 +33,7 @@ BOOT = 'aws s3 cp --only-show-errors "$1/install.sh" install.sh && bash install.
 
 def main(root: Path, wheelhouse: Path) -> None:
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    socket.sethostname("node")  # as the root's /etc/hosts knows it
     for inside, outside in MOUNTS.items():
         (root / inside).mkdir(parents=True)
         subprocess.run(["mount", "--bind", "--options", "ro", outside, root / inside], check=True)

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -24,10 +25,11 @@ export SPARK_HOME=/usr/lib/spark JAVA_HOME=/usr/lib/jvm PYSPARK_PYTHON=/opt/orch
 exec /usr/lib/spark/bin/spark-submit --master 'local[1]' --py-files /job/spark_jobs.zip \\
   /job/udf.py /job/artefact.zip /job/photo.jpg /home/yarn/answer.json
 """
-SPACES = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child"]
+SPACES = ["unshare", "--net", "--mount", "--uts", "--pid", "--fork", "--kill-child"]
 
 
-def root_of(folder: Path) -> Path:
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[Path]:
     """Make a clean root file system, or skip the test for a reason."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to change the root file system")
@@ -41,9 +43,10 @@ def root_of(folder: Path) -> Path:
         packages = clean_root.fetch(REPOSITORY / ".cache" / "clean-root")
     except subprocess.CalledProcessError as error:
         pytest.skip(f"needs a Debian's packages of Python 3.11, which apt cannot get: {error.stderr}")
-    root = folder / "root"
+    root = tmp_path / "root"
     clean_root.unpack(packages, root)
-    return root
+    yield root
+    shutil.rmtree(root)  # more than a GB; what was mounted in it went with its namespace
 
 
 def bring_aws(root: Path) -> None:
@@ -60,8 +63,7 @@ def bring_aws(root: Path) -> None:
     command.chmod(0o755)
 
 
-def test_a_node_boots_and_embeds_a_photo(wheelhouse: Path, random_artefact: Path, tmp_path: Path) -> None:
-    root = root_of(tmp_path)
+def test_a_node_boots_and_embeds_a_photo(root: Path, wheelhouse: Path, random_artefact: Path, tmp_path: Path) -> None:
     bring_aws(root)
     (photo,) = sample(tmp_path / "photos", per_label=1, labels=1)
     job = root / "job"
