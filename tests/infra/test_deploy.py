@@ -87,6 +87,16 @@ def place(aws: Aws, server: LocalEmr, tmp_path: Path, monkeypatch: pytest.Monkey
     return Place(root)
 
 
+def said(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
+    """Return what was said, and the error without what other tests' Airflow logs before it."""
+    out, err = capsys.readouterr()
+    return out, err[err.find("error: ") :] if "error: " in err else ""
+
+
+def error(capsys: pytest.CaptureFixture[str]) -> str:
+    return said(capsys)[1]
+
+
 def objects(aws: Aws, bucket: str) -> dict[str, str]:
     """List the objects of a bucket, with their versions."""
     listed = aws.client("s3").list_object_versions(Bucket=bucket).get("Versions", ())
@@ -121,7 +131,7 @@ def test_from_nothing_to_daily_runs_and_back(place: Place, aws: Aws, capsys: pyt
     assert len(template) > DIRECT_BYTES  # and so goes by way of the bucket
 
     assert place.deploy(template) == 2  # nobody says yes
-    out, err = capsys.readouterr()
+    out, err = said(capsys)
     assert "  add      Bucket  AWS::S3::Bucket" in out
     assert "CREATE_IN_PROGRESS" not in out
     assert err.startswith("error: Nobody can be asked here, so nothing more was done. To go on without: YES=1")
@@ -195,9 +205,7 @@ def test_from_nothing_to_daily_runs_and_back(place: Place, aws: Aws, capsys: pyt
     assert aws.client("iam").get_role(RoleName=settings.service_role)
 
     assert place.run("undeploy", "--yes", "--delete-data", "prod") == 2
-    assert capsys.readouterr().err == (
-        f"error: --delete-data prod: the environment is {place.env}. Nothing was deleted.\n"
-    )
+    assert error(capsys) == (f"error: --delete-data prod: the environment is {place.env}. Nothing was deleted.\n")
     assert place.run("undeploy", "--yes", "--delete-data") == 2  # the name is asked for, whatever --yes says
     assert "photos/Plum/1.jpg" in objects(aws, place.bucket)
     arn = _output(aws, place.env, "KeyArn")
@@ -226,7 +234,7 @@ def test_a_creation_that_fails_leaves_nothing(place: Place, aws: Aws, capsys: py
     place.write()
     broken = {**BROKEN, "DeletionPolicy": "Retain"}
     assert place.deploy(small(Broken=broken), "--yes") == 2
-    out, err = capsys.readouterr()
+    out, err = said(capsys)
     assert "  CREATE_FAILED                Broken  " in out
     assert err.startswith(f"error: Stack orchard-{place.env} is ")
     assert "\nThe first failure: Broken (AWS::IAM::Policy): " in err
@@ -248,7 +256,7 @@ def test_an_update_that_fails_is_undone(place: Place, aws: Aws, capsys: pytest.C
     place.write()
     assert place.deploy(small(), "--yes") == 0
     assert place.deploy(small(Broken=BROKEN), "--yes") == 2
-    err = capsys.readouterr().err
+    err = error(capsys)
     assert err.startswith(f"error: Stack orchard-{place.env} is UPDATE_ROLLBACK_COMPLETE: it failed, and was undone.\n")
     assert "The first failure: Broken (AWS::IAM::Policy): " in err
     assert place.deploy(small()) == 0
@@ -265,7 +273,7 @@ def test_a_stack_that_can_only_be_deleted(place: Place, aws: Aws, capsys: pytest
     while status(aws, place.env) in ("CREATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS"):
         time.sleep(0.1)
     assert place.deploy(small(), "--yes") == 2
-    err = capsys.readouterr().err
+    err = error(capsys)
     assert err.startswith(
         f"error: Stack orchard-{place.env} is ROLLBACK_COMPLETE: its creation failed and was undone. "
         f"`make undeploy ENV={place.env}` removes what is left of it; then deploy again.\n"
@@ -283,7 +291,7 @@ def test_a_stack_that_somebody_is_at_work_on(place: Place, aws: Aws, capsys: pyt
     wait = {"Type": "AWS::CloudFormation::WaitCondition", "Properties": {"Handle": {"Ref": "H"}, "Timeout": "3"}}
     cloudformation.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": {"H": handle, "W": wait}}))
     assert place.deploy(small(), "--yes") == 2
-    assert capsys.readouterr().err == (
+    assert error(capsys) == (
         f"error: Stack {name} is CREATE_IN_PROGRESS: somebody else, or an earlier command, is at work. Wait until it "
         f"ends: `aws cloudformation describe-stack-events --stack-name {name} --region eu-west-1` shows it.\n"
     )
@@ -292,7 +300,7 @@ def test_a_stack_that_somebody_is_at_work_on(place: Place, aws: Aws, capsys: pyt
 def test_a_parameter_that_the_template_does_not_have(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     place.write('[parameters]\nColour = "red"')
     assert place.deploy(small(), "--yes") == 2
-    err = capsys.readouterr().err
+    err = error(capsys)
     assert err == ("error: parameters.Colour: the template has no such parameter; expected some of Policy.\n")
 
 
@@ -322,7 +330,7 @@ def test_a_bucket_that_was_left_without_its_stack(place: Place, aws: Aws, capsys
     where = {"LocationConstraint": "eu-west-1"}
     aws.client("s3").create_bucket(Bucket=place.bucket, CreateBucketConfiguration=where)
     assert place.deploy(small(), "--yes") == 2
-    assert capsys.readouterr().err.startswith(
+    assert error(capsys).startswith(
         f"error: There is no stack orchard-{place.env}, but its bucket {place.bucket} is there: the stack was deleted, "
         "and not by `make undeploy`. "
     )
@@ -332,7 +340,7 @@ def test_another_account(place: Place, capsys: pytest.CaptureFixture[str]) -> No
     place.write(account='"123456789012"')
     for command in ("deploy", "undeploy"):
         assert place.run(command) == 2
-        assert capsys.readouterr().err == (
+        assert error(capsys) == (
             f"error: The environment {place.env} is for account 123456789012, and these are credentials of "
             "000000000000 (arn:aws:iam::000000000000:root): take others (AWS_PROFILE).\n"
         )
@@ -344,7 +352,7 @@ def test_no_credentials(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: p
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     assert place.run("deploy") == 2
-    assert capsys.readouterr().err == "error: Unable to locate credentials\n"
+    assert error(capsys) == "error: Unable to locate credentials\n"
 
 
 def test_nothing_is_taken_from_under_a_cluster(
@@ -368,7 +376,7 @@ def test_nothing_is_taken_from_under_a_cluster(
             rf"error: Clusters of this lake live: {cluster} \([A-Z]+, run day-1\)\. Pause orchard_daily in Airflow, "
             rf"and wait for their runs to end, or `aws emr terminate-clusters --cluster-ids {cluster}`; then "
             r"undeploy again\.\n",
-            capsys.readouterr().err,
+            error(capsys),
         )
     server.emr.terminate_job_flows(JobFlowIds=[cluster])
     until = time.monotonic() + 30
@@ -386,7 +394,7 @@ def test_a_policy_that_somebody_else_has(place: Place, aws: Aws, capsys: pytest.
     iam.attach_role_policy(RoleName=role, PolicyArn=policy)
     capsys.readouterr()
     assert place.run("undeploy", "--yes") == 2
-    assert capsys.readouterr().err == (
+    assert error(capsys) == (
         "error: Policies of this stack are attached elsewhere. First:\n"
         f"  aws iam detach-role-policy --role-name {role} --policy-arn {policy}\n"
     )
@@ -414,6 +422,6 @@ def test_a_person_is_asked(
 
 def test_an_environment_without_a_file(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     assert place.run("deploy", env="prod") == 2
-    err = capsys.readouterr().err
+    err = error(capsys)
     assert "prod.toml, which says what the environment prod is. Make it, and look through it:\n  cp " in err
     assert err.endswith("Environments that are there: none.\n")
