@@ -32,7 +32,7 @@ def test_days_of_growth(aws: object, bucket: str, random_artefact: Path, tmp_pat
     for number, key in enumerate(keys):
         s3.put_object(Bucket=bucket, Key=key, Body=paths[number % len(paths)].read_bytes())
     s3.put_object(Bucket=bucket, Key="photos/Fig/text.jpg", Body=b"no photo")
-    arguments = (f"s3://{bucket}/photos/", "--lake", f"s3://{bucket}/lake", "--components", "3")
+    arguments = (f"s3://{bucket}/photos/", "--lake", f"s3://{bucket}/lake", "--database", "fruits", "--components", "3")
 
     (first,) = call("run_local", *arguments, "--extractor", random_artefact)
     assert first["found"] == {"listed": 17, "added": 17, "changed": 0, "deleted": 0, "left": 0}
@@ -42,13 +42,13 @@ def test_days_of_growth(aws: object, bucket: str, random_artefact: Path, tmp_pat
     s3.put_object(Bucket=bucket, Key=keys[-4], Body=paths[5].read_bytes())
     (second,) = call("run_local", *arguments)
     assert second["found"] == {"listed": 16, "added": 0, "changed": 1, "deleted": 1, "left": 0}
-    catalog = open_catalog(f"s3://{bucket}/lake")
+    catalog = open_catalog(f"s3://{bucket}/lake", "fruits")
     for table in ("embeddings", "coordinates"):
-        rows = catalog.load_table(("orchard", table)).scan(selected_fields=("uri", "label")).to_arrow().to_pylist()
+        rows = catalog.load_table(("fruits", table)).scan(selected_fields=("uri", "label")).to_arrow().to_pylist()
         assert sorted(row["uri"] for row in rows) == sorted(f"s3://{bucket}/{key}" for key in keys[1:])
     assert {row["label"] for row in rows if row["uri"].endswith("dot.jpg")} == {"Fig"}
 
-    (answer,) = call("recognise", f"s3://{bucket}/{keys[-4]}", "--lake", f"s3://{bucket}/lake")
+    (answer,) = call("recognise", f"s3://{bucket}/{keys[-4]}", "--lake", f"s3://{bucket}/lake", "--database", "fruits")
     assert answer["neighbours"][0]["distance"] < 1e-3
     listed = s3.list_objects_v2(Bucket=bucket, Prefix="lake/exports/")["Contents"]
     names = {item["Key"].rpartition("/")[2] for item in listed}
