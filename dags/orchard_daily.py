@@ -10,6 +10,7 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset, chain, task
 
 from orchard.form import form
+from orchard.metrics import tell_of_failure
 from orchard.operators import CreateClusterOperator, ReportOperator, RunStepOperator, TerminateClusterOperator
 
 # Other DAGs are triggered by new features: DAG(schedule=[Asset("orchard_coordinates")]).
@@ -79,6 +80,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=12),
+    on_failure_callback=tell_of_failure,
     params=form(),
     tags=["orchard", "emr"],
     default_args={

@@ -1,11 +1,13 @@
 """Metrics: figures in CloudWatch, which the alarms of infra/orchard.yaml watch.
 
-They are an environment's, by the tag that `make deploy` puts into the settings: where there is none, nobody watches, and
-nothing is put.
+They are an environment's, by the tag that `make deploy` puts into the settings: where there is none, nobody watches,
+and nothing is put.
 """
 
+from typing import Any
+
 from orchard import aws
-from orchard.settings import Settings
+from orchard.settings import Settings, read_settings
 
 NAMESPACE, DIMENSION, TAG = "Orchard", "Environment", "orchard:environment"
 CLUSTER_HOURS = "ClusterHours"  # the age of the oldest live cluster, put every hour; 0 without any
@@ -21,3 +23,8 @@ def put(settings: Settings, name: str, value: float) -> None:
                 {"MetricName": name, "Dimensions": [{"Name": DIMENSION, "Value": environment}], "Value": value}
             ],
         )
+
+
+def tell_of_failure(context: Any) -> None:
+    """Put that a run has failed, whatever failed in it: the DAG's callback."""
+    put(read_settings(), FAILED_RUNS, 1)

@@ -1,7 +1,7 @@
 """What stops a run before it rents or deletes anything, by the real scheduler on real servers."""
 
 from tests.e2e.contents import contents
-from tests.e2e.house import LakeUnderTest, Run, labels, sample
+from tests.e2e.house import LakeUnderTest, Run, labels, sample, wait_until
 
 NOTHING_RENTED = (
     "stage_code",
@@ -68,14 +68,15 @@ def test_a_look_a_limit_and_a_prefix_emptied(lake: LakeUnderTest) -> None:
 
 
 def test_refused_at_once(lake: LakeUnderTest) -> None:
-    """What another try would not mend fails at the first one."""
+    """What another try would not mend fails at the first one, and an alarm hears of it."""
     lake.put(sample(labels(1)[0], 0, 1))
-    lake.configure(extractor="mobilenet_v2-f32-000000000000")
+    lake.configure(extractor="mobilenet_v2-f32-000000000000", tags={"orchard:environment": lake.bucket})
     _assert_red_before_rent(
         lake.run("guards-artefact"),
         f"is not at s3://{lake.bucket}/lake/extractors/mobilenet_v2-f32-000000000000.zip",
         "python -m spark_jobs.export_extractor mobilenet_v2 --out extractors/",
     )
+    wait_until(lambda: _failed_runs(lake), seconds=60)
     lake.configure(region="us-east-1")
     _assert_red_before_rent(lake.run("guards-region"), "us-east-1 is outside the EU, where the data are to stay")
     lake.configure()
@@ -102,3 +103,10 @@ def _assert_red_before_rent(run: Run, *told: str) -> None:
 
 def _clusters(lake: LakeUnderTest) -> list[str]:
     return [one["Status"]["State"] for one in lake.clusters()]
+
+
+def _failed_runs(lake: LakeUnderTest) -> list[object]:
+    """List what the alarm for failed runs watches."""
+    mine = [{"Name": "Environment", "Value": lake.bucket}]
+    found = lake.house.aws("cloudwatch").list_metrics(Namespace="Orchard", MetricName="FailedRuns", Dimensions=mine)
+    return list(found["Metrics"])
