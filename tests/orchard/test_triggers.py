@@ -1,6 +1,7 @@
 """Waiting for a step: how it ends, and what becomes of the step when the wait is broken off."""
 
 import asyncio
+import time
 from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.triggers.base import BaseTrigger
+from asgiref.sync import sync_to_async
 
 from orchard import triggers
 from orchard.triggers import StepTrigger
@@ -50,7 +52,16 @@ def trigger(monkeypatch: pytest.MonkeyPatch, emr: Emr) -> StepTrigger:
     return StepTrigger("j-1", "s-1", "eu-west-1", 0.001)
 
 
-async def broken_off(waiting: StepTrigger, emr: Emr) -> None:
+class SlowEmr(Emr):
+    """One that takes its time until it is connected, in a thread, as the provider's hook does."""
+
+    async def get_async_conn(self) -> Any:
+        self.looked.set()
+        await sync_to_async(time.sleep)(0.2)
+        return self._connection()
+
+
+async def broken_off(waiting: StepTrigger, emr: Emr, *message: str) -> None:
     """Wait, and be cancelled after the first look, as a triggerer does it."""
 
     async def wait() -> None:
@@ -59,7 +70,7 @@ async def broken_off(waiting: StepTrigger, emr: Emr) -> None:
 
     task = asyncio.create_task(wait())
     await emr.looked.wait()
-    task.cancel()
+    task.cancel(*message)
     with suppress(asyncio.CancelledError):
         await task
     assert task.cancelled()
@@ -99,7 +110,7 @@ def test_since_airflow_3_3_the_triggerer_says_it(monkeypatch: pytest.MonkeyPatch
     async def cancel() -> tuple[list[Any], list[Any]]:
         emr = Emr("RUNNING")
         waiting = trigger(monkeypatch, emr)
-        await broken_off(waiting, emr)
+        await broken_off(waiting, emr, "user-action")
         before = list(emr.cancelled)
         await waiting.on_kill()
         return before, emr.cancelled
@@ -110,3 +121,16 @@ def test_since_airflow_3_3_the_triggerer_says_it(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(BaseTrigger, "on_kill", on_kill, raising=False)
     before, after = asyncio.run(cancel())
     assert (len(before), len(after)) == (0, 1)
+
+
+@pytest.mark.parametrize(("state", "cancelled"), [("failed", 1), ("deferred", 0)])
+def test_a_message_that_was_lost_in_a_thread(state: str, cancelled: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken off while it connects, a wait does not learn why, nor does the triggerer."""
+
+    async def cancel() -> list[Any]:
+        emr = SlowEmr("RUNNING")
+        await broken_off(trigger(monkeypatch, emr), emr, "user-action")
+        return emr.cancelled
+
+    monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", lambda **_: {"r1": {"extract": state}})
+    assert len(asyncio.run(cancel())) == cancelled
