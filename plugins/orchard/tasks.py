@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException
+from botocore.exceptions import ClientError
 
 from orchard import aws, jobs, ledger, sums
 from orchard.cluster import job_flow
@@ -50,10 +51,7 @@ def make_plan(dag_id: str, dag_run_id: str, params: Mapping[str, Any]) -> Plan:
         raise AirflowFailException(str(error)) from error
     s3 = aws.client("s3", settings.region)
     for address in (settings.root, *settings.prefixes):
-        if not aws.bucket_exists(s3, address):
-            raise AirflowFailException(
-                f"{address}: there is no such bucket. Expected one that exists, in your account."
-            )
+        _check_bucket(s3, address)
     _check_artefact(s3, settings.root, extractor_id)
     catalog = aws.catalog(settings.root, settings.database, settings.region)
     run_id = safe_run_id(dag_run_id)
@@ -119,6 +117,20 @@ def make_plan(dag_id: str, dag_run_id: str, params: Mapping[str, Any]) -> Plan:
     except ValueError as error:
         raise AirflowFailException(str(error)) from error
     return plan
+
+
+def _check_bucket(s3: Any, address: str) -> None:
+    try:
+        there = aws.bucket_exists(s3, address)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("403", "AccessDenied", "Forbidden"):
+            raise
+        raise AirflowFailException(
+            f"{address}: access is denied. The bucket is another account's, or Airflow's role or user lacks the policy "
+            "of Orchard's stack: python -m orchard doctor, run where Airflow runs, says which."
+        ) from error
+    if not there:
+        raise AirflowFailException(f"{address}: there is no such bucket. Expected one that exists, in your account.")
 
 
 def _check_artefact(s3: Any, root: str, extractor_id: str) -> None:

@@ -15,7 +15,7 @@ import orchard_daily, orchard_reaper
 from orchard.jobs import package
 from orchard.settings import Settings
 import orchard
-settings = Settings(lake="s3://bucket/lake", prefixes=("s3://bucket/photos/",), extractor="mobilenet_v2-f32-0123456789ab")
+settings = Settings("s3://bucket/lake", ("s3://bucket/photos/",), "mobilenet_v2-f32-0123456789ab")
 print(orchard.__file__, settings.jobs, package(settings.jobs)[1], sep="\\n")
 """
 

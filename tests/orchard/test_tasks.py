@@ -1,8 +1,10 @@
 from dataclasses import replace
 from typing import Any
 
+import boto3
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
+from botocore.stub import Stubber
 
 from orchard import tasks
 from orchard.settings import SettingsError
@@ -55,3 +57,15 @@ def test_a_cluster_that_emr_would_refuse_stops_the_run_when_it_is_planned(
         tasks.make_plan("orchard_daily", "r1", {})
     monkeypatch.setattr(tasks, "read_settings", lambda: chosen)
     assert tasks.make_plan("orchard_daily", "r1", {}).instance_types == ("m5.xlarge",)
+
+
+def test_a_bucket_that_airflow_may_not_see(monkeypatch: pytest.MonkeyPatch) -> None:
+    s3 = boto3.client("s3", region_name="eu-west-1", aws_access_key_id="test", aws_secret_access_key="test")
+    monkeypatch.setattr(tasks, "read_settings", lambda: SETTINGS)
+    monkeypatch.setattr("orchard.aws.client", lambda *_: s3)
+    with Stubber(s3) as stub:
+        stub.add_client_error("head_bucket", "403", "Forbidden", 403)
+        with pytest.raises(
+            AirflowFailException, match=r"^s3://bucket/lake: access is denied\. The bucket is another acc"
+        ):
+            tasks.make_plan("orchard_daily", "r1", {})
