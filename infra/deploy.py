@@ -13,10 +13,11 @@ from typing import Any
 from infra import document, environment
 from infra.airflow import instructions
 from infra.artefacts import Artefacts, Tell, other_extractors
+from infra.changes import Preview
 from infra.confirm import Declined, confirm
 from infra.environment import Environment
 from infra.errors import InfraError
-from infra.stack import DIRECT_BYTES, Preview, Stack
+from infra.stack import DIRECT_BYTES, Stack
 from orchard.aws import bucket_exists, exists, write_object
 
 TEMPLATE = Path(__file__).parent / "orchard.yaml"

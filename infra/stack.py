@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from infra import events
+from infra.changes import Change, Preview, read_change
 from infra.errors import InfraError
 
 # CreateChangeSet's limits: of a template that is sent with the request, and of one in S3.
@@ -27,46 +28,6 @@ _STUCK = {
 }
 
 Tell = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Change:
-    """What is to happen to one resource.
-
-    Attributes
-    ----------
-    what : str
-        add, change, replace, perhaps replace, remove.
-    names : tuple of str
-        Of the properties and other parts that change.
-    """
-
-    what: str
-    resource: str
-    type: str
-    names: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        names = f"  ({', '.join(self.names)})" if self.names else ""
-        return f"{self.what:8} {self.resource}  {self.type}{names}"
-
-
-@dataclass(frozen=True)
-class Preview:
-    """A change set that can be executed.
-
-    Attributes
-    ----------
-    id : str or None
-        None: nothing would change.
-    stack : str
-        The stack's id, by which it is known also when it is gone.
-    """
-
-    id: str | None
-    stack: str
-    new: bool
-    changes: tuple[Change, ...] = ()
 
 
 class Stack:
@@ -121,7 +82,7 @@ class Stack:
             )
         if status in _STUCK:
             what = _STUCK[status].format(env=self.environment, name=self.name, region=self._region)
-            raise InfraError(f"Stack {self.name} is {status}: {what}{self._why(found['StackId'])}")
+            raise InfraError(f"Stack {self.name} is {status}: {what}{events.why(self.client, found['StackId'])}")
         return True
 
     def preview(
@@ -182,12 +143,12 @@ class Stack:
         InfraError
             It failed and was undone; with the reason of the first resource that failed.
         """
-        before = self._newest_event(preview.stack)
+        before = events.newest(self.client, preview.stack)
         # What a failed creation has made is empty: it goes, also where the template would keep it.
         self.client.execute_change_set(ChangeSetName=preview.id, RetainExceptOnCreate=True)
-        events = self._wait(preview.stack, before, tell, ("CREATE_COMPLETE", "UPDATE_COMPLETE"))
+        seen = self._wait(preview.stack, before, tell, ("CREATE_COMPLETE", "UPDATE_COMPLETE"))
         # CloudFormation calls an update complete also when it could not remove what the template no longer holds.
-        if left := [event for event in events if event["ResourceStatus"] == "DELETE_FAILED"]:
+        if left := [event for event in seen if event["ResourceStatus"] == "DELETE_FAILED"]:
             raise InfraError(
                 f"{self.name} was brought up to date, but these could not be removed, and are the stack's no more: "
                 + "; ".join(f"{one['PhysicalResourceId']}: {one.get('ResourceStatusReason', '')}" for one in left)
@@ -204,7 +165,7 @@ class Stack:
         """
         found = self.describe()
         assert found is not None
-        before = self._newest_event(found["StackId"])
+        before = events.newest(self.client, found["StackId"])
         self.client.delete_stack(StackName=found["StackId"])
         # By its id: one that is gone has no name.
         self._wait(found["StackId"], before, tell, ("DELETE_COMPLETE",))
@@ -243,7 +204,7 @@ class Stack:
     def _changes(self, change_set: str) -> Iterator[Change]:
         for page in self.client.get_paginator("describe_change_set").paginate(ChangeSetName=change_set):
             for one in page.get("Changes", ()):
-                yield _change(one["ResourceChange"])
+                yield read_change(one["ResourceChange"])
 
     def _discard(self, change_set: str, new: bool) -> None:
         self.client.delete_change_set(ChangeSetName=change_set)
@@ -255,71 +216,17 @@ class Stack:
         told: set[str] = set()
         for pause in self._pauses():
             (found,) = self.client.describe_stacks(StackName=stack)["Stacks"]
-            new = self._events_since(stack, before)
+            new = events.since(self.client, stack, before)
             for event in new:
                 if event["EventId"] not in told:
                     told.add(event["EventId"])
-                    tell(_line(event))
+                    tell(events.line(event))
             if not found["StackStatus"].endswith("_IN_PROGRESS"):
                 break
             time.sleep(pause)
         if found["StackStatus"] not in good:
             raise InfraError(
-                f"Stack {self.name} is {found['StackStatus']}: it failed, and was undone.{_first_failure(new)}"
+                f"Stack {self.name} is {found['StackStatus']}: it failed, and was undone.{events.first_failure(new)}"
             )
         return new
         return new
-
-    def _newest_event(self, stack: str) -> str | None:
-        newest = self.client.describe_stack_events(StackName=stack)["StackEvents"][:1]
-        return newest[0]["EventId"] if newest else None
-
-    def _events_since(self, stack: str, before: str | None) -> list[dict[str, Any]]:
-        """Return the events after one, oldest first."""
-        events: list[dict[str, Any]] = []
-        for page in self.client.get_paginator("describe_stack_events").paginate(StackName=stack):
-            for event in page["StackEvents"]:  # newest first
-                if event["EventId"] == before:
-                    return events[::-1]
-                events.append(event)
-        return events[::-1]
-
-    def _why(self, stack: str) -> str:
-        """Find the reason of the newest failure of all."""
-        events: list[dict[str, Any]] = []
-        for event in reversed(self._events_since(stack, None)):
-            events.insert(0, event)
-            # An operation begins with an event of the stack itself.
-            if event["PhysicalResourceId"] == stack and event["ResourceStatus"] in (
-                "CREATE_IN_PROGRESS",
-                "UPDATE_IN_PROGRESS",
-                "DELETE_IN_PROGRESS",
-            ):
-                break
-        return _first_failure(events)
-
-
-def _change(given: Mapping[str, Any]) -> Change:
-    what = {"Add": "add", "Modify": "change", "Remove": "remove", "Import": "import"}.get(given["Action"], "?")
-    replacement = given.get("Replacement")
-    if what == "change" and replacement in ("True", "Conditional"):
-        what = "replace" if replacement == "True" else "replace?"
-    names = {
-        one["Target"].get("Name") or one["Target"]["Attribute"] for one in given.get("Details", ()) if "Target" in one
-    }
-    return Change(what, given["LogicalResourceId"], given["ResourceType"], tuple(sorted(names)))
-
-
-def _line(event: Mapping[str, Any]) -> str:
-    reason = event.get("ResourceStatusReason", "")
-    line = f"  {event['ResourceStatus']:28} {event['LogicalResourceId']}"
-    return f"{line}  {reason}" if reason and "FAILED" in event["ResourceStatus"] else line
-
-
-def _first_failure(events: Sequence[Mapping[str, Any]]) -> str:
-    """Say which resource failed first, and why; those that were only cancelled follow it."""
-    for event in events:
-        reason = event.get("ResourceStatusReason", "")
-        if event["ResourceStatus"].endswith("_FAILED") and "cancelled" not in reason.lower():
-            return f"\nThe first failure: {event['LogicalResourceId']} ({event['ResourceType']}): {reason}"
-    return ""
