@@ -30,6 +30,7 @@ _ROOT = Path(__file__).parents[2]
 IMAGES = ("apache/airflow:3.3.2", "postgres:16")  # what the Dockerfile and the compose file pull
 _START_SECONDS = 600  # machines with two cores are slow
 _RUN_SECONDS = 600
+_NOT_DUE = {"maintain", "maintained"}  # tasks, of a lake that was just made
 
 
 class NoEngineError(RuntimeError):
@@ -157,7 +158,8 @@ def run_dag(client: Client) -> None:
             raise SmokeError("Airflow starts no run of the day")
         time.sleep(2)
     states = finish(client, runs[0]["dag_run_id"])
-    if set(states.values()) != {"success"}:
+    done = {task for task, state in states.items() if state == "success"}
+    if done != states.keys() - _NOT_DUE or {states[task] for task in _NOT_DUE} != {"skipped"}:
         raise SmokeError(f"The first run did not do everything: {states}")
     states = finish(client, client.trigger(DAG))
     if states["find_new_photos"] != "success" or states["create_cluster"] != "skipped":
