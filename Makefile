@@ -96,7 +96,7 @@ test-airflow31: setup .venv-airflow31/installed ## the control plane's tests on 
 # SOME: what a change of Spark could break first, in a few minutes.
 test-spark4: setup .venv-spark4/java .jars-spark4/installed ## the data plane's tests on emr-spark-8.1.0's Spark; SOME=1
 	$(PYTEST:.venv/%=.venv-spark4/%) $(if $(SOME),$(foreach one,\
-		extract_embeddings growth maintain_tables reduce_embeddings s3_lake spark_submit,tests/spark_jobs/test_$(one).py), \
+		extract_embeddings reduce_embeddings s3_lake,tests/spark_jobs/test_$(one).py), \
 		tests/spark_jobs)
 
 wheelhouse: setup ## what a cluster's nodes install, wheels and all; ENGINE=tensorflow ARCH="x86_64 aarch64" OUT=dir
