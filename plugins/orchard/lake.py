@@ -26,6 +26,10 @@ class AnotherLakeError(ValueError):
     """The database holds the tables of a lake elsewhere: the two would be mixed."""
 
 
+class NoLakeError(ValueError):
+    """There is no lake where one was looked for."""
+
+
 def _schema(**columns: IcebergType) -> Schema:
     fields = enumerate(columns.items(), start=1)
     return Schema(*(NestedField(number, name, kind, required=False) for number, (name, kind) in fields))
@@ -112,6 +116,27 @@ def open_catalog(root: str, database: str = "orchard", properties: Mapping[str, 
             # What a run wrote is replaced as a whole when it is done again.
             by_run = PartitionField(schema.find_field("run_id").field_id, 1000, IdentityTransform(), "run_id")
             catalog.create_table_if_not_exists((database, name), schema, partition_spec=PartitionSpec(by_run))
+    return catalog
+
+
+def existing_catalog(root: str, database: str = "orchard") -> Catalog:
+    """Open the catalog of a lake that is there; nothing is made, and nothing changed.
+
+    Raises
+    ------
+    NoLakeError
+        There is none, or the database is another lake's.
+    """
+    missing = f"There is no lake at {root}, database {database}: no run has written to it yet, or they are others."
+    in_glue = root.startswith("s3://")
+    if not in_glue and not (Path(root.removeprefix("file://")) / "catalog.db").is_file():
+        raise NoLakeError(missing)
+    catalog = load_catalog(CATALOG, **(_in_glue(root) if in_glue else _in_sqlite(root)))
+    runs = table_or_none(catalog, database, "runs")
+    if runs is None:
+        raise NoLakeError(missing)
+    if in_glue and not runs.location().startswith(f"{root.rstrip('/')}/"):
+        raise NoLakeError(f"{missing} The tables of that database are at {runs.location()}.")
     return catalog
 
 

@@ -14,12 +14,9 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 
-from orchard.lake import open_catalog
+from orchard.lake import NoLakeError, existing_catalog
 
-_NOTE = (
-    "The files under exports/ and reports/ stay as they are; the next run writes exports/ anew. No run may be going on "
-    "meanwhile: pause orchard_daily."
-)
+_FILES = "The files under exports/ and reports/ stay as they are; the next run writes exports/ anew."
 
 
 class RollbackError(ValueError):
@@ -127,6 +124,15 @@ def _time(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
+def _list(runs: Table) -> None:
+    rows = _ended(runs)
+    for row in rows:
+        what = f"{row['added']:,} added, {row['changed']:,} changed, {row['deleted']:,} deleted"
+        print(f"{row['ended_at'].astimezone(UTC):%Y-%m-%d %H:%M} UTC  {row['run_id']}  {what}")
+    if not rows:
+        print("No run has ended in this lake yet.")
+
+
 def main(argv: Sequence[str]) -> int:
     """List the states that there are, or go back to one."""
     parser = argparse.ArgumentParser(prog="python -m orchard rollback", description=__doc__.partition("\n")[0])
@@ -135,22 +141,20 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--to", metavar="RUN_ID", help="the last run that stays; without: list the runs")
     parser.add_argument("--yes", action="store_true", help="do it; without: only show what it would do")
     options = parser.parse_args(argv)
-    catalog = open_catalog(options.lake, options.database)
-    if options.to is None:
-        for row in _ended(catalog.load_table((options.database, "runs"))):
-            what = f"{row['added']:,} added, {row['changed']:,} changed, {row['deleted']:,} deleted"
-            print(f"{row['ended_at'].astimezone(UTC):%Y-%m-%d %H:%M} UTC  {row['run_id']}  {what}")
-        return 0
     try:
+        catalog = existing_catalog(options.lake, options.database)
+        if options.to is None:
+            _list(catalog.load_table((options.database, "runs")))
+            return 0
         found = changes(catalog, options.database, options.to)
-    except RollbackError as error:
+    except (NoLakeError, RollbackError) as error:
         parser.exit(1, f"{error}\n")
     print("\n".join(map(str, found)))
     if not any(change.needed for change in found):
         print(f"The lake is as {options.to} left it: there is nothing to do.")
     elif options.yes:
         rollback(found)
-        print(f"The lake is as {options.to} left it. {_NOTE}")
+        print(f"The lake is as {options.to} left it. {_FILES}")
     else:
-        print(f"Nothing was changed: say --yes to do it. {_NOTE}")
+        print(f"Nothing was changed: say --yes to do it. No run may be going on then: pause orchard_daily. {_FILES}")
     return 0

@@ -138,3 +138,30 @@ def test_as_a_command(lake: Catalog, tmp_path: Path, capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit) as refused:
         main([*given, "--to", "day-2"])
     assert refused.value.code == 1
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_where_there_is_no_lake_none_is_made(there: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "lakee"
+    if there:
+        folder.mkdir()
+    with pytest.raises(SystemExit) as refused:
+        main(["--lake", str(folder)])
+    assert refused.value.code == 1
+    assert capsys.readouterr().err.startswith(f"There is no lake at {folder}, database orchard: no run has written")
+    assert [*tmp_path.rglob("*")] == ([folder] if there else [])
+
+
+def test_a_mistyped_lake_of_glue(aws: Any, bucket: str, capsys: pytest.CaptureFixture[str]) -> None:
+    database = bucket.replace("-", "_")
+    open_catalog(f"s3://{bucket}/lake", database)
+    before = aws.client("s3").list_objects_v2(Bucket=bucket)["KeyCount"]
+    for lake, name in ((f"s3://{bucket}/lak", database), (f"s3://{bucket}/lake", f"{database}_too")):
+        with pytest.raises(SystemExit):
+            main(["--lake", lake, "--database", name])
+        assert f"There is no lake at {lake}, database {name}" in capsys.readouterr().err
+    assert main(["--lake", f"s3://{bucket}/lake", "--database", database]) == 0
+    assert capsys.readouterr().out == "No run has ended in this lake yet.\n"
+    assert aws.client("s3").list_objects_v2(Bucket=bucket)["KeyCount"] == before
+    found = {one["Name"] for one in aws.client("glue").get_databases()["DatabaseList"]}
+    assert found & {database, f"{database}_too"} == {database}
