@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from databricks.bundles.jobs import Job
+from databricks.bundles.jobs import AwsAttributes, Job
 
 from local.jars import read_lock
 from tests.databricks.bundle import BUNDLE, FOLDER, JOB, TASKS
@@ -25,6 +25,23 @@ def test_the_job_is_one_that_databricks_knows() -> None:
         Job.from_dict({"job_clusters": [{"job_cluster_key": "x", "new_cluster": {"numworkers": 2}}]})
     with pytest.raises(ValueError, match="'SHARED' is not a valid DataSecurityMode"):
         Job.from_dict({"job_clusters": [{"job_cluster_key": "x", "new_cluster": {"data_security_mode": "SHARED"}}]})
+
+
+def test_nodes_are_on_demand_with_a_disk_of_their_own() -> None:
+    (cluster,) = JOB["job_clusters"]
+    assert cluster["new_cluster"]["aws_attributes"] == {
+        "instance_profile_arn": "${var.instance_profile}",
+        "availability": "${var.availability}",
+        "first_on_demand": 1,
+        "ebs_volume_type": "GENERAL_PURPOSE_SSD",
+        "ebs_volume_count": 1,
+        "ebs_volume_size": 64,
+    }
+    assert BUNDLE["variables"]["availability"]["default"] == "ON_DEMAND"
+    for one in ("ON_DEMAND", "SPOT_WITH_FALLBACK"):  # Databricks' package checks no variable's value
+        AwsAttributes.from_dict({**cluster["new_cluster"]["aws_attributes"], "availability": one})
+    with pytest.raises(ValueError, match="'CHEAP' is not a valid AwsAvailability"):
+        AwsAttributes.from_dict({"availability": "CHEAP"})
 
 
 def test_each_task_waits_for_the_one_before() -> None:
