@@ -5,6 +5,7 @@ below, and nothing else; what referred to it gets the name that it would have ha
 """
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,15 @@ UNKNOWN = (
     "AWS::EMR::SecurityConfiguration",
     "AWS::EMR::Studio",
 )
+# Statements that deny what comes without TLS. The AWS of this machine is spoken to without, and obeys them: nodes could
+# read nothing. A policy that says nothing else goes.
+TLS_ONLY = "TlsOnly"
 
 
 def local_template(text: str) -> str:
-    """Take the resources of `UNKNOWN` types out of a template, and what needs more of them than a name."""
+    """Take the resources of `UNKNOWN` types out of a template, what needs more of them than a name, and `TLS_ONLY`."""
     template = document.load(text)
+    template["Resources"] = dict(_without_tls_only(template["Resources"]))
     names = {
         name: resource["Properties"].get("Name")
         for name, resource in template["Resources"].items()
@@ -38,6 +43,17 @@ def local_template(text: str) -> str:
     template["Resources"] = resources
     template["Outputs"] = {name: one for name, one in outputs.items() if not set(document.references(one)) & gone}
     return document.dump(template)
+
+
+def _without_tls_only(resources: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the resources, their policies without `TLS_ONLY`, and none whose policy is then empty."""
+    for name, one in resources.items():
+        policy = one.get("Properties", {}).get("PolicyDocument", {})
+        kept = [statement for statement in policy.get("Statement", ()) if statement.get("Sid") != TLS_ONLY]
+        if len(kept) == len(policy.get("Statement", ())):
+            yield name, one
+        elif kept:
+            yield name, {**one, "Properties": {**one["Properties"], "PolicyDocument": {**policy, "Statement": kept}}}
 
 
 def _named(value: Any, names: dict[str, Any]) -> Any:

@@ -116,12 +116,23 @@ def test_what_this_machine_cannot_make_is_a_short_list() -> None:
     ours, local = document.load(TEMPLATE.read_text("utf-8")), document.load(OURS)
     missing = {name: one["Type"] for name, one in ours["Resources"].items() if name not in local["Resources"]}
     assert missing.pop("StudioUserPolicy") == "AWS::IAM::ManagedPolicy"  # it names the Studio by its id
+    assert missing.pop("BucketPolicy") == "AWS::S3::BucketPolicy"  # it says TlsOnly, and nothing else
     assert set(missing.values()) == set(UNKNOWN)
     assert ours["Outputs"].keys() - local["Outputs"].keys() == {"StudioUrl", "StudioUserPolicyArn"}
     left = {one for part in (local["Resources"], local["Outputs"]) for one in document.references(part)}
-    assert not left & {*missing, "StudioUserPolicy"}
+    assert not left & {*missing, "StudioUserPolicy", "BucketPolicy"}
     notebooks = local["Outputs"]["NotebookSecurityConfiguration"]
     assert notebooks["Value"] == {"Fn::Sub": "orchard-${Environment}-notebook"}
+
+
+def test_what_is_spoken_to_without_tls_loses_the_statements_that_deny_it_and_no_other() -> None:
+    ours, local = document.load(TEMPLATE.read_text("utf-8")), document.load(OURS)
+    (lost,) = ours["Resources"]["BucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    topic = ours["Resources"]["AlarmTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (lost["Sid"], topic.pop(0)["Sid"]) == ("TlsOnly", "TlsOnly")
+    kept = local["Resources"]["AlarmTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert [one["Sid"] for one in kept] == ["CloudWatch", "EventBridge"]
+    assert {name: ours["Resources"][name] for name in local["Resources"]} == local["Resources"]
 
 
 def test_from_nothing_to_daily_runs_and_back(place: Place, aws: Aws, capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,7 +151,7 @@ def test_from_nothing_to_daily_runs_and_back(place: Place, aws: Aws, capsys: pyt
     assert place.deploy(template, "--yes") == 0
     out = capsys.readouterr().out
     first = [line.split()[1] for line in out.partition("Then the rest:")[0].splitlines() if line.startswith("  add ")]
-    assert first == ["Bucket", "BucketPolicy", "Database", "Key"]
+    assert first == ["Bucket", "Database", "Key"]
     assert "  add      ServiceRole  AWS::IAM::Role" in out.partition("Then the rest:")[2]
     assert "  CREATE_COMPLETE              Key\n" in out
     (command,) = re.findall(r"airflow variables set orchard '(.*)'", out)
