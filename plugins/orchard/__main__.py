@@ -6,7 +6,7 @@ from importlib import import_module
 COMMANDS = {
     "doctor": "check that all is there that a run needs, and say what to do about what is not",
     "estimate": "minutes and dollars of a number of photos",
-    "prices": "refresh the price list from AWS",
+    "prices": "the price list; --refresh asks AWS",
     "rollback": "the lake as it was when a run ended",
 }
 

@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-price-list-qu
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from orchard.instances import INSTANCES
@@ -23,10 +23,41 @@ _EC2 = {
 }
 _EMR = {"productFamily": "Elastic Map Reduce Instance", "softwareType": "EMR"}
 _GP3 = {"productFamily": "Storage", "volumeApiName": "gp3"}
+_LEFT = "The list is left as it was."
 
 
 class PriceListError(RuntimeError):
-    """The Price List API answered what cannot be made sense of."""
+    """The Price List API did not answer, or what cannot be made sense of."""
+
+
+def ask(regions: Sequence[str], as_of: str) -> dict[str, RegionPrices]:
+    """Ask for the prices of regions, with the credentials that AWS' own tools would take.
+
+    Raises
+    ------
+    PriceListError
+        As `fetch`; or there are no credentials, AWS refuses them, or it cannot be reached.
+    """
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
+
+    try:
+        client = boto3.client("pricing", region_name=ENDPOINT)
+        return {region: fetch(client, region, as_of) for region in regions}
+    except ClientError as error:
+        raise PriceListError(
+            f"The Price List API refused: {error}. Take credentials that are valid and allow pricing:GetProducts. "
+            f"{_LEFT}"
+        ) from error
+    except (ConnectionError, HTTPClientError) as error:
+        raise PriceListError(
+            f"The Price List API cannot be reached: {error}. Ask where there is a way to the internet. {_LEFT}"
+        ) from error
+    except BotoCoreError as error:
+        raise PriceListError(
+            f"The Price List API could not be asked: {error}. Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
+            f"AWS_SECRET_ACCESS_KEY, to credentials that allow pricing:GetProducts. {_LEFT}"
+        ) from error
 
 
 def fetch(client: Any, region: str, as_of: str) -> RegionPrices:
@@ -50,7 +81,7 @@ def fetch(client: Any, region: str, as_of: str) -> RegionPrices:
     if not ec2 or not emr or "gp3" not in gp3:
         raise PriceListError(
             f"The Price List API has {len(ec2)} prices of EC2, {len(emr)} of EMR and {len(gp3)} of gp3 for {region}: "
-            "expected some of each. Is the region's name right? The list is left as it was."
+            f"expected some of each. Is the region's name right? {_LEFT}"
         )
     return RegionPrices(
         as_of, SOURCE, gp3["gp3"], *({k: v for k, v in each.items() if k in INSTANCES} for each in (ec2, emr))

@@ -105,14 +105,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     prices = read(args.file) if args.file.exists() else {}
     if args.refresh:
-        import boto3
+        from orchard.price_list_api import PriceListError, ask
 
-        from orchard.price_list_api import ENDPOINT, PriceListError, fetch
-
-        client = boto3.client("pricing", region_name=ENDPOINT)
-        today = datetime.now(UTC).date().isoformat()
         try:
-            prices |= {region: fetch(client, region, today) for region in args.region or regions}
+            prices |= ask(args.region or regions, datetime.now(UTC).date().isoformat())
         except PriceListError as error:
             print(error, file=sys.stderr)
             return 1

@@ -1,5 +1,7 @@
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +179,97 @@ def test_a_refresh_that_fails_leaves_the_list(
     assert prices.main(["--refresh", "--region", "eu-west-1", "--file", str(file)]) == 1
     assert file.read_text() == "{}"
     assert capsys.readouterr().err.startswith("The Price List API has 0 prices of EC2")
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the AWS that is asked be an HTTP server which refuses everything, as AWS words it."""
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = b'{"__type": "AccessDeniedException", "Message": "User: u may not perform: pricing:GetProducts"}'
+            self.send_response(400)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Refusing)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", f"http://127.0.0.1:{server.server_port}")
+
+    def once() -> None:
+        with server:
+            server.handle_request()
+
+    threading.Thread(target=once, daemon=True).start()
+
+
+def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobodys")
+
+
+def away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", "http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    ("what", "said", "remedy"),
+    [
+        (
+            nobody,
+            "The Price List API could not be asked: Unable to locate credentials. ",
+            "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, to credentials that allow "
+            "pricing:GetProducts. ",
+        ),
+        (
+            unknown,
+            "The Price List API could not be asked: The config profile (nobodys) could not be found. ",
+            "Set AWS_PROFILE, ",
+        ),
+        (
+            refuse,
+            "The Price List API refused: An error occurred (AccessDeniedException) when calling the GetProducts "
+            "operation: User: u may not perform: pricing:GetProducts. ",
+            "Take credentials that are valid and allow pricing:GetProducts. ",
+        ),
+        (
+            away,
+            'The Price List API cannot be reached: Could not connect to the endpoint URL: "http://127.0.0.1:1/". ',
+            "Ask where there is a way to the internet. ",
+        ),
+    ],
+)
+def test_an_aws_that_does_not_answer(
+    what: Callable[[pytest.MonkeyPatch], None],
+    said: str,
+    remedy: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One line, and the list unchanged."""
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # which would remember credentials
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    what(monkeypatch)
+    file = tmp_path / "prices.json"
+    file.write_text("{}")
+    assert prices.main(["--refresh", "--region", "eu-west-1", "--file", str(file)]) == 1
+    line = capsys.readouterr().err
+    assert line.startswith(said + remedy)
+    assert line.endswith(". The list is left as it was.\n")
+    assert line.count("\n") == 1
+    assert file.read_text() == "{}"
 
 
 def test_the_list_that_comes_with_the_code() -> None:
