@@ -14,7 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 OUT = Path(".orchard/mwaa")
 # What dags/ and plugins/ import beside Airflow and what it brings; their own dependencies follow from these.
-NEEDED = ("duckdb", "pillow", "pyarrow", "pyiceberg")
+NEEDED = ("aiobotocore", "duckdb", "pillow", "pyarrow", "pyiceberg")
+CONSTRAINTS = "orchard-constraints.txt"  # in the DAGs' folder, which the service's workers see
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # zip's first: the same code is the same zip
 
 
@@ -43,8 +44,14 @@ def build(out: Path) -> None:
     with zipfile.ZipFile(out / "plugins.zip", "w") as archive:
         for path, name in _plugins():
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), path.read_bytes(), zipfile.ZIP_DEFLATED)
-    pinned = (ROOT / "requirements-airflow31.txt").read_text("utf-8")
-    (out / "requirements.txt").write_text("".join(f"{line}\n" for line in _pins(pinned)))
+    pins = _pins((ROOT / "requirements-airflow31.txt").read_text("utf-8"))
+    # Without constraints of ours the service adds those of its Airflow, which may hold other pins.
+    # Airflow and its providers are its own affair.
+    rest = [f"{name}=={version}" for name, version in pins.items() if not name.startswith("apache-airflow")]
+    (out / "dags" / CONSTRAINTS).write_text("\n".join(rest) + "\n")
+    needed = [f"{name}{'[glue]' if name == 'pyiceberg' else ''}=={pins[name]}" for name in NEEDED]
+    constraint = f'--constraint "/usr/local/airflow/dags/{CONSTRAINTS}"'
+    (out / "requirements.txt").write_text("\n".join([constraint, *needed]) + "\n")
 
 
 def _plugins() -> Iterator[tuple[Path, str]]:
@@ -55,7 +62,6 @@ def _plugins() -> Iterator[tuple[Path, str]]:
                 yield path, inside + path.relative_to(folder).as_posix()
 
 
-def _pins(pinned: str) -> list[str]:
-    """Take the pins of what is needed, without hashes: the service installs them beside packages that have none."""
-    found = dict(re.findall(r"^([a-z0-9-]+)==([^\s;\\]+)", pinned, re.MULTILINE))
-    return [f"{name}{'[glue]' if name == 'pyiceberg' else ''}=={found[name]}" for name in NEEDED]
+def _pins(pinned: str) -> dict[str, str]:
+    """Take the versions, without hashes: the service installs them beside packages that have none."""
+    return dict(re.findall(r"^([a-z0-9-]+)(?:\[[^]]*\])?==([^\s;\\]+)", pinned, re.MULTILINE))

@@ -1,6 +1,7 @@
 """What Amazon's managed Airflow is given holds all that the DAGs need."""
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -48,6 +49,12 @@ def test_the_same_code_is_the_same_zip(tmp_path: Path) -> None:
     for name in ("one", "two"):
         mwaa.build(tmp_path / name)
     assert (tmp_path / "one/plugins.zip").read_bytes() == (tmp_path / "two/plugins.zip").read_bytes()
-    pins = (tmp_path / "one/requirements.txt").read_text().splitlines()
-    assert [pin.partition("==")[0] for pin in pins] == ["duckdb", "pillow", "pyarrow", "pyiceberg[glue]"]
-    assert all(pin.partition("==")[2] for pin in pins)
+    constraint, *pins = (tmp_path / "one/requirements.txt").read_text().splitlines()
+    assert constraint == '--constraint "/usr/local/airflow/dags/orchard-constraints.txt"'
+    assert [pin.partition("==")[0] for pin in pins] == ["aiobotocore", "duckdb", "pillow", "pyarrow", "pyiceberg[glue]"]
+    constraints = (tmp_path / "one/dags/orchard-constraints.txt").read_text().splitlines()
+    assert {pin.replace("[glue]", "") for pin in pins} < {*constraints}
+    assert len(constraints) > 100
+    assert not [
+        one for one in constraints if one.startswith("apache-airflow") or not re.fullmatch(r"\S+==[\w.+]+", one)
+    ]

@@ -98,8 +98,8 @@ def identity_statements() -> Iterator[tuple[str, dict[str, Any]]]:
 def test_there_are_policies_of_every_kind() -> None:
     assert {name for name, _ in documents()} == {
         "AirflowPolicy", "AlarmTopicPolicy", "BucketPolicy", "EmrEndpoint", "GlueEndpoint", "Key", "KmsEndpoint",
-        "LogsEndpoint", "NodePolicy", "NotebookPolicy", "S3Endpoint", "ServiceRole.nodes", "SessionPolicy",
-        "SsmEndpoint", "SsmMessagesEndpoint", "StsEndpoint", "StudioServiceRole.studio", "StudioUserPolicy",
+        "LogsEndpoint", "MetricsEndpoint", "NodePolicy", "NotebookPolicy", "S3Endpoint", "ServiceRole.nodes",
+        "SessionPolicy", "SsmEndpoint", "SsmMessagesEndpoint", "StsEndpoint", "StudioServiceRole.studio", "StudioUserPolicy",
     }  # fmt: skip
 
 
