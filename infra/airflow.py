@@ -38,5 +38,5 @@ def instructions(outputs: Mapping[str, str], variable: Mapping[str, Any], file: 
         f"What Airflow needs:\n{connection}\n"
         f"  The variable {VARIABLE}, which {file} holds, too:\n"
         f"    airflow variables set {VARIABLE} {shlex.quote(value)}\n"
-        "  Then, where Airflow runs: python -m orchard doctor"
+        "  Then, where Airflow runs, with plugins/ on Python's path: python -m orchard doctor"
     )

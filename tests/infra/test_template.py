@@ -99,7 +99,8 @@ def test_there_are_policies_of_every_kind() -> None:
     assert {name for name, _ in documents()} == {
         "AirflowPolicy", "AlarmTopicPolicy", "BucketPolicy", "EmrEndpoint", "GlueEndpoint", "Key", "KmsEndpoint",
         "LogsEndpoint", "MetricsEndpoint", "NodePolicy", "NotebookPolicy", "S3Endpoint", "ServiceRole.nodes",
-        "SessionPolicy", "SsmEndpoint", "SsmMessagesEndpoint", "StsEndpoint", "StudioServiceRole.studio", "StudioUserPolicy",
+        "SessionPolicy", "SsmEndpoint", "SsmMessagesEndpoint", "StsEndpoint", "StudioServiceRole.studio",
+        "StudioUserPolicy",
     }  # fmt: skip
 
 
