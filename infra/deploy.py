@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from infra import document, environment
+from infra import document, environment, parameters
 from infra.airflow import instructions
 from infra.artefacts import Artefacts, Tell, other_extractors
 from infra.changes import Preview
@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         deploy(
             chosen,
-            options.template.read_text("utf-8"),
+            document.read(options.template),
             options.folder,
             options.yes,
             lambda line: print(line, flush=True),
@@ -71,15 +71,15 @@ def deploy(chosen: Environment, template: str, folder: Path, yes: bool, tell: Te
     """
     import boto3
 
+    parameters.check(chosen.parameters, document.load(template).get("Parameters", {}))
     session = boto3.Session(region_name=chosen.region)
     tell(f"Environment {chosen.name}: stack {chosen.stack} in {chosen.region}, {check_account(session, chosen)}")
     folder.mkdir(parents=True, exist_ok=True)
     s3 = session.client("s3")
     stack = Stack(session.client("cloudformation"), chosen.stack, chosen.name)
     is_there = stack.check_usable()
-    _check_parameters(chosen, document.load(template))
     made = Artefacts.make(chosen, folder, tell)
-    parameters = {
+    values = {
         **chosen.parameters, "Environment": chosen.name, "OutsideEu": str(chosen.outside_eu).lower(),
     }  # fmt: skip
     tags = {"orchard:environment": chosen.name}
@@ -87,10 +87,10 @@ def deploy(chosen: Environment, template: str, folder: Path, yes: bool, tell: Te
         _check_no_bucket(session, chosen)
         tell("\nThere is no such stack. First what holds the data, and stays when the stack is undeployed:")
         part = document.dump(document.data_part(document.load(template)))
-        _change(stack, stack.preview({"TemplateBody": part}, parameters, tags), yes, tell)
+        _change(stack, stack.preview({"TemplateBody": part}, values, tags), yes, tell)
         tell("\nThen the rest:")
     outputs = stack.outputs()
-    preview = stack.preview(_sent(s3, outputs["Bucket"], template), parameters, tags)
+    preview = stack.preview(_sent(s3, outputs["Bucket"], template), values, tags)
     _show(preview, tell)
     missing = made.missing(s3, outputs["Lake"])
     for upload in missing:
@@ -131,16 +131,6 @@ def check_account(session: Any, chosen: Environment) -> str:
             f"{who['Account']} ({who['Arn']}): take others (AWS_PROFILE)."
         )
     return f"account {who['Account']} ({who['Arn']})"
-
-
-def _check_parameters(chosen: Environment, template: document.Template) -> None:
-    """Stop before anything is made for a stack that CloudFormation would refuse."""
-    has = template.get("Parameters", {}).keys() - {"Environment", "OutsideEu"}
-    if unknown := sorted(chosen.parameters.keys() - has):
-        raise InfraError(
-            f"parameters.{', '.join(unknown)}: the template has no such parameter; "
-            f"expected some of {', '.join(sorted(has))}."
-        )
 
 
 def _check_no_bucket(session: Any, chosen: Environment) -> None:

@@ -2,9 +2,12 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
+
+from infra.errors import InfraError
 
 Template = dict[str, Any]
 
@@ -30,6 +33,28 @@ def _short_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]
 _Loader.add_multi_constructor("!", _short_form)
 # Versions of policies, and of the template, look like dates; to CloudFormation they are strings.
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", yaml.CSafeLoader.construct_yaml_str)
+
+
+def read(path: Path) -> str:
+    """Read a template's text from a file.
+
+    Raises
+    ------
+    InfraError
+        There is no such file, or it holds no template.
+    """
+    try:
+        text = path.read_text("utf-8")
+        resources = load(text).get("Resources")
+    except OSError as error:
+        raise InfraError(f"The template {path} cannot be read: {error.strerror}.") from error
+    except (yaml.YAMLError, TypeError, ValueError):  # of `dict`, where the file holds something else than a mapping
+        resources = None
+    if not isinstance(resources, dict):
+        raise InfraError(
+            f"{path} is no CloudFormation template: expected YAML or JSON with Resources, as in infra/orchard.yaml."
+        )
+    return text
 
 
 def load(text: str) -> Template:

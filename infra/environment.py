@@ -1,5 +1,7 @@
 """Environment: what one deployment is, read from ``infra/environments/<name>.toml``; frozen, and refused when wrong."""
 
+import functools
+import itertools
 import re
 import tomllib
 from collections.abc import Mapping
@@ -7,7 +9,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import botocore.session
+
 from infra.errors import InfraError
+from infra.parameters import DERIVED, check_text
 from orchard.instances import INSTANCES
 from orchard.settings import EU_REGIONS, Settings, SettingsError
 from spark_jobs.architectures import ARCHITECTURES, DEFAULT
@@ -61,13 +66,18 @@ class Environment:
     def __post_init__(self) -> None:
         """Refuse what cannot be meant, before anything is asked of AWS."""
         _expect(_NAME.fullmatch(self.name), "ENV", _EXPECTED_NAME, self.name)
+        if self.region not in _regions():
+            raise InfraError(
+                f"region: there is no region {self.region} that boto knows of; those in the EU are "
+                f"{', '.join(EU_REGIONS)}."
+            )
         if self.region not in EU_REGIONS and not self.outside_eu:
             raise InfraError(
                 f"region: {self.region} is outside the EU, where the data are to stay; expected one of "
                 f"{', '.join(EU_REGIONS)}. If that is meant, say so outright: outside_eu = true."
             )
         _expect(self.account is None or re.fullmatch(r"\d{12}", self.account), "account", "12 digits", self.account)
-        for one in ("Environment", "OutsideEu"):
+        for one in DERIVED:
             _expect(one not in self.parameters, f"parameters.{one}", "none: it follows from the rest", "one")
         if derived := sorted(_DERIVED & self.settings.keys()):
             raise InfraError(
@@ -166,16 +176,23 @@ def _typed(table: str, kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in given.items():
         expected: dict[Any, tuple[str, bool]] = {
             bool: ("true or false", isinstance(value, bool)),
-            Mapping[str, str]: (
-                "a table of strings",
-                isinstance(value, dict) and all(isinstance(one, str) for one in value.values()),
-            ),
+            Mapping[str, str]: ("a table", isinstance(value, dict)),
             Mapping[str, Any]: ("a table", isinstance(value, dict)),
         }
         what, holds = expected.get(known[name], ("a string", isinstance(value, str)))
         _expect(holds, f"{table}{name}", what, value)
+        if known[name] == Mapping[str, str]:
+            check_text(f"{table}{name}", value)
         values[name] = value
     return values
+
+
+@functools.cache
+def _regions() -> frozenset[str]:
+    """Return all regions that boto knows, in all partitions."""
+    session = botocore.session.get_session()
+    names = (session.get_available_regions("ec2", one) for one in session.get_available_partitions())
+    return frozenset(itertools.chain.from_iterable(names))
 
 
 def _expect(holds: Any, name: str, expected: Any, got: Any) -> None:

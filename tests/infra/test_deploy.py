@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from infra import document
+from infra.__main__ import main
 from infra.stack import DIRECT_BYTES
 from local.template import TEMPLATE, UNKNOWN, local_template
 from orchard.jobs import SCRIPTS
@@ -313,6 +314,41 @@ def test_a_parameter_that_the_template_does_not_have(place: Place, capsys: pytes
     assert place.deploy(small(), "--yes") == 2
     err = error(capsys)
     assert err == ("error: parameters.Colour: the template has no such parameter; expected some of Policy.\n")
+
+
+def test_a_value_that_the_template_does_not_allow(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.write('[parameters]\nAlarmMail = "nobody"')
+    assert place.deploy(OURS, "--yes") == 2
+    out, err = said(capsys)
+    assert out == ""  # before anything is asked or made
+    assert err.startswith('error: parameters: AlarmMail = "nobody": expected text that matches ')
+
+
+@pytest.mark.parametrize(
+    "text", ["# Orchard\n\n`make` it: `now`", "Resources: here", "- Resources", "", "{", b"\xff\xfe"]
+)
+def test_what_is_no_template(text: str | bytes, place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    path = place.write().root / "template"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert place.run("deploy", "--template", str(path)) == 2
+    assert error(capsys) == (
+        f"error: {path} is no CloudFormation template: expected YAML or JSON with Resources, "
+        "as in infra/orchard.yaml.\n"
+    )
+
+
+def test_a_template_that_is_not_there(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.write()
+    assert place.run("deploy", "--template", str(place.root)) == 2
+    assert error(capsys) == f"error: The template {place.root} cannot be read: Is a directory.\n"
+    assert place.run("deploy", "--template", "no/such.yaml") == 2
+    assert error(capsys) == "error: The template no/such.yaml cannot be read: No such file or directory.\n"
+
+
+@pytest.mark.parametrize(("arguments", "status_"), [(["--help"], 0), (["-h"], 0), ([], 2), (["deplyo", "prod"], 2)])
+def test_the_commands_are_listed(arguments: list[str], status_: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == status_
+    assert re.findall(r"(?m)^  (\w+) {2,}\w", capsys.readouterr().out) == ["deploy", "undeploy", "mwaa"]
 
 
 def test_a_changed_parameter_is_shown_and_applied(place: Place, aws: Aws, capsys: pytest.CaptureFixture[str]) -> None:

@@ -93,7 +93,18 @@ def test_nodes_are_of_one_architecture(tmp_path: Path) -> None:
         ('name = "red"', "name: unknown; expected some of "),
         ('outside_eu = "no"', "outside_eu: expected true or false, got 'no'."),
         ('account = "123"', "account: expected 12 digits, got '123'."),
-        ("[parameters]\nKeepLogsDays = 3", "parameters: expected a table of strings, got {'KeepLogsDays': 3}."),
+        (
+            'region = "eu-west-9"',
+            "region: there is no region eu-west-9 that boto knows of; those in the EU are eu-central-1, ",
+        ),
+        ('region = "eu-west-9"\noutside_eu = true', "region: there is no region eu-west-9 that boto knows of; "),
+        ("parameters = 3", "parameters: expected a table, got 3."),
+        (
+            '[parameters]\nAlarmMail = "a@b"\nMonthlyBudgetDollars = 200\nWithStudio = true\nSubnetIds = ["a"]',
+            'parameters: MonthlyBudgetDollars = 200: expected text in quotes, "200"; '
+            'parameters: WithStudio = true: expected text in quotes, "true"; '
+            "parameters: SubnetIds: expected text in quotes, got ['a'].",
+        ),
         ('[parameters]\nEnvironment = "x"', "parameters.Environment: expected none: it follows from the rest"),
         ('[extractor]\narchitecture = "vgg16"', "extractor.architecture: expected ['mobilenet_v2', "),
         ('[extractor]\nprecision = "int8"', "extractor.calibrate: expected a folder of photos with precision int8, "),
