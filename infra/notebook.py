@@ -5,12 +5,20 @@ under a role of its own, which may change nothing there, and is no run's: the re
 """
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+if __name__ == "__main__":
+    # What comes imports Airflow, whose log is nobody's business here, nor is a home that it would make in the user's.
+    os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("AIRFLOW_HOME", str(Path(".orchard/airflow").absolute()))
+
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.environment import read
 from infra.errors import InfraError
@@ -136,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = settings_of(environment, outputs, bootstrap, args.idle_minutes)
         cluster = start(settings, environment.name, studio_group(stack), emr, s3, _tell)
         print(how_to_reach(settings, cluster, wait(emr, cluster, _tell)))
-    except (InfraError, EmrRuleError, SettingsError) as error:
+    except (InfraError, EmrRuleError, SettingsError, BotoCoreError, ClientError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

@@ -174,6 +174,20 @@ def test_without_a_stack(aws: Aws, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert capsys.readouterr().err == "error: There is no stack orchard-nowhere: `make deploy ENV=nowhere` first.\n"
 
 
+def test_it_says_nothing_that_is_airflows(aws: Aws, tmp_path: Path) -> None:
+    """By itself, as `make notebook-cluster` runs it: Airflow's log would tell where credentials were found."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "_AIRFLOW"))}
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.notebook", "local"],
+        env={**own, "AIRFLOW_HOME": str(tmp_path / "airflow")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: There is no stack orchard-local: `make deploy ENV=local` first.\n"
+
+
 @pytest.mark.parametrize(
     ("offline", "online", "said"),
     [
