@@ -12,8 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from orchard import command_settings
 from orchard.checks import FAILED, OK, UNKNOWN, Finding, Subject, run_check
-from orchard.settings import Settings, SettingsError, read_settings
+from orchard.settings import SettingsError
 
 _NAME, _STATE = 24, 8  # columns
 
@@ -24,8 +25,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--settings", type=Path, metavar="FILE", help="JSON of the settings, instead of the variable")
     parser.add_argument("--json", action="store_true", help="a list of findings, for programs")
     options = parser.parse_args(argv)
-    # As Airflow's own commands do: variables and connections are then looked for in its database, too.
-    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+    command_settings.as_airflow()
     # That there is no connection, and the like, is no news here. Airflow reads this when it is imported, below.
     os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
     findings = []
@@ -52,9 +52,11 @@ def examine(file: Path | None = None) -> Iterator[Finding]:
     from orchard.checks import account, table
 
     try:
-        settings = read_settings() if file is None else Settings.parse(json.loads(file.read_text("utf-8")))
-    except (SettingsError, OSError, ValueError) as error:
+        settings = command_settings.of_airflow() if file is None else command_settings.of_file(file)
+    except SettingsError as error:
         remedy = "`make deploy ENV=<env>` in Orchard's repository prints the variable `orchard` as it should be."
+        if file is not None:
+            remedy = "Name another file, or mend this one; without --settings it is Airflow's variable `orchard`."
         yield Finding("settings", FAILED, str(error), remedy)
         return
     yield Finding("settings", OK, f"lake {settings.root}, extractor {settings.extractor}")

@@ -1,14 +1,15 @@
 """Estimate: nodes, minutes and dollars of a number of photos, before there is a run; see also a run's *Plan only*."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from orchard import command_settings
 from orchard.prices import price_list
-from orchard.settings import Settings, SettingsError, read_settings
+from orchard.settings import Settings, SettingsError
 from orchard.sizing import Size, size
 
 # Photos a second a vCPU: 224 on two vCPUs of an EPYC, MobileNetV2 f32, photos on the local disk; README.md, Speed.
@@ -20,14 +21,16 @@ _NOWHERE = Settings("s3://bucket/lake", ("s3://bucket/photos",), "mobilenet_v2-f
 def main(argv: Sequence[str] | None = None) -> int:
     """Print what a number of photos takes and costs."""
     parser = argparse.ArgumentParser(prog="python -m orchard estimate", description=__doc__)
-    parser.add_argument("--photos", type=int, required=True, help="how many are new")
+    parser.add_argument("--photos", type=_count, required=True, help="how many are new")
     parser.add_argument("--region", help=f"default: {_NOWHERE.region}")
     parser.add_argument("--instance-type", action="append", help=f"one or more (default: {_NOWHERE.instance_type})")
     parser.add_argument("--nodes", type=int, help="core nodes (default: as many as the time aimed at asks for)")
     parser.add_argument("--minutes", type=float, help=f"the time aimed at (default: {_NOWHERE.target_minutes:.0f})")
     parser.add_argument("--rate", type=float, help=f"photos a second a vCPU (default: {MEASURED:.0f}, as measured)")
     parser.add_argument("--spot", action="store_true", help="with spot nodes, whose price is at most the one on demand")
-    parser.add_argument(
+    given = parser.add_mutually_exclusive_group()
+    given.add_argument("--settings", type=Path, metavar="FILE", help="with the settings of a file, JSON")
+    given.add_argument(
         "--airflow", action="store_true", help="with the settings of this Airflow, and the speed of its runs"
     )
     args = parser.parse_args(argv)
@@ -38,12 +41,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         "spot": args.spot or None,
     }
     try:
-        settings = _of_airflow() if args.airflow else _NOWHERE
+        settings = _settings(args)
         settings = replace(settings, **{name: value for name, value in chosen.items() if value is not None})
         rates, source = ([args.rate], "as given") if args.rate else ([MEASURED], "measured: see README, Speed")
         if args.airflow and not args.rate:
             rates = _rates(settings)
             source = "of this lake's newest runs" if rates else "the setting: no run tells yet"
+        if not args.photos:
+            print("0 photos: $0.00, for a run without new photos rents no cluster.")
+            return 0
         found = size(settings, args.photos, rates, args.nodes)
     except SettingsError as error:
         print(error, file=sys.stderr)
@@ -75,12 +81,16 @@ def describe(settings: Settings, found: Size, photos: int, source: str) -> str:
     )
 
 
-def _of_airflow() -> Settings:
-    # As Airflow's own commands do: variables and connections are then looked for in its database, too.
-    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
-    import airflow.settings  # noqa: F401
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more, got {text!r}")
+    return int(text)
 
-    return read_settings()
+
+def _settings(args: argparse.Namespace) -> Settings:
+    if args.settings:
+        return command_settings.of_file(args.settings)
+    return command_settings.of_airflow() if args.airflow else _NOWHERE
 
 
 def _rates(settings: Settings) -> list[float]:

@@ -59,6 +59,36 @@ def test_what_cannot_be_meant(capsys: pytest.CaptureFixture[str]) -> None:
     assert "instance_types: expected one architecture" in capsys.readouterr().err
 
 
+def test_nothing_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(capsys, "--photos", "0") == ["0 photos: $0.00, for a run without new photos rents no cluster."]
+
+
+@pytest.mark.parametrize("count", ["-5", "many", "1.5"])
+def test_what_is_no_number_of_photos(count: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        estimate.main([f"--photos={count}"])
+    assert refused.value.code == 2
+    assert capsys.readouterr().err.endswith(
+        f"error: argument --photos: expected a whole number, 0 or more, got '{count}'\n"
+    )
+
+
+def test_with_the_settings_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = {"lake": "s3://bucket/lake", "prefixes": ["s3://bucket/photos"], "extractor": EXTRACTOR}
+    file = tmp_path / "settings.json"
+    file.write_text(json.dumps(given | {"region": "eu-west-3", "instance_type": "m5.2xlarge", "target_minutes": 20}))
+    lines = said(capsys, "--photos", "1000000", "--settings", str(file))
+    assert lines[1:3] == [
+        "rate     112 photos a second a vCPU (measured: see README, Speed)",
+        "cluster  1 primary and 2 core m5.2xlarge, 16 vCPUs, eu-west-3",
+    ]
+
+
+def test_settings_that_are_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert estimate.main(["--photos", "5", "--settings", "nope.json"]) == 1
+    assert capsys.readouterr().err.startswith("nope.json: No such file or directory; expected a JSON object of ")
+
+
 @pytest.mark.parametrize(
     ("rates", "line"),
     [
