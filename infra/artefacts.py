@@ -47,21 +47,23 @@ class Artefacts:
 
     @classmethod
     def make(cls, environment: Environment, folder: Path, tell: Tell) -> "Artefacts":
-        """Export and download, unless an earlier deployment did.
+        """Export and download, unless an earlier deployment did; what takes long is told beforehand.
 
         Raises
         ------
         InfraError
             With what could not be made.
         """
-        tell("Making what is uploaded later; half a minute or two the first time")
-        extractor = artefact(environment.extractor, folder / "extractors")
-        tell(f"  extractor  {extractor.extractor_id}")
+        extractor = artefact(environment.extractor, folder / "extractors", tell)
+        tell(f"Extractor {extractor.extractor_id}")
+        kept = folder.parent / "wheelhouse"
+        if _must_download(kept, environment):
+            tell("Downloading the wheels of the nodes' Python; a minute or so")
         try:
-            wheels = wheelhouse.build(folder.parent / "wheelhouse", environment.architectures, environment.engine)
+            wheels = wheelhouse.build(kept, environment.architectures, environment.engine)
         except wheelhouse.WheelhouseError as error:
             raise InfraError(f"The wheels of the nodes' Python: {error}") from error
-        tell(f"  wheels     {wheels.name[:12]}, for {', '.join(environment.architectures)}")
+        tell(f"Wheels {wheels.name[:12]}, for {', '.join(environment.architectures)}")
         return cls(extractor, wheels)
 
     def uploads(self, lake: str) -> Iterator[Upload]:
@@ -84,6 +86,16 @@ class Artefacts:
     def bootstrap(self, lake: str) -> str:
         """Return the address of the folder that nodes start from."""
         return f"{lake}/bootstrap/{self.wheels.name}"
+
+
+def _must_download(kept: Path, environment: Environment) -> bool:
+    """Say whether wheels are missing, of lists that there are."""
+    for architecture in environment.architectures:
+        name = wheelhouse.LISTS.get((environment.engine, architecture))
+        had = [one.read_bytes() for one in kept.glob(f"*/requirements-{architecture}.txt")]
+        if name and (ROOT / "bootstrap" / name).read_bytes() not in had:
+            return True
+    return False
 
 
 def other_extractors(s3: Any, lake: str, extractor_id: str) -> list[str]:

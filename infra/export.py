@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,13 +22,15 @@ class Artefact(NamedTuple):
     extractor_id: str
 
 
-def artefact(source: Source, folder: Path) -> Artefact:
+def artefact(source: Source, folder: Path, tell: Callable[[str], None]) -> Artefact:
     """Return the artefact: the one given, one that was kept, or a new one.
 
     Parameters
     ----------
     folder : Path
         Where exports are kept; an export of the same code, weights and photos is not made again.
+    tell : callable
+        Hears of it when one is made, which takes its time.
 
     Raises
     ------
@@ -42,6 +45,7 @@ def artefact(source: Source, folder: Path) -> Artefact:
         kept = json.loads(note.read_text())
         if kept["made_of"] == made_of and (folder / kept["artefact"]).is_file():
             return Artefact(folder / kept["artefact"], Path(kept["artefact"]).stem)
+    tell("Exporting the extractor; about half a minute")
     options = [source.architecture, "--precision", source.precision, "--weights", source.weights]
     options += ["--calibrate", source.calibrate] if source.calibrate else []
     # A process of its own: tensorflow would stay in this one's memory, a gigabyte of it.

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -144,6 +145,8 @@ def test_from_nothing_to_daily_runs_and_back(place: Place, aws: Aws, capsys: pyt
 
     assert place.deploy(template) == 2  # nobody says yes
     out, err = said(capsys)
+    assert out.splitlines()[1] == "Exporting the extractor; about half a minute"
+    assert "Downloading" not in out  # the wheels are there
     assert "  add      Bucket  AWS::S3::Bucket" in out
     assert "CREATE_IN_PROGRESS" not in out
     assert err.startswith("error: Nobody can be asked here, so nothing more was done. To go on without: YES=1")
@@ -151,6 +154,7 @@ def test_from_nothing_to_daily_runs_and_back(place: Place, aws: Aws, capsys: pyt
 
     assert place.deploy(template, "--yes") == 0
     out = capsys.readouterr().out
+    assert "Exporting" not in out  # that, too, now
     first = [line.split()[1] for line in out.partition("Then the rest:")[0].splitlines() if line.startswith("  add ")]
     assert first == ["Bucket", "Database", "Key"]
     assert "  add      ServiceRole  AWS::IAM::Role" in out.partition("Then the rest:")[2]
@@ -213,7 +217,7 @@ def test_from_nothing_to_daily_runs_and_back(place: Place, aws: Aws, capsys: pyt
     assert place.deploy(template, "--yes") == 0
     out = capsys.readouterr().out
     assert "There is no such stack" not in out
-    assert "upload" not in out.partition("Making what is uploaded later")[2].partition("What Airflow")[0]
+    assert "upload" not in out.partition("What Airflow")[0]
     assert aws.client("iam").get_role(RoleName=settings.service_role)
 
     assert place.run("undeploy", "--yes", "--delete-data", "prod") == 2
@@ -335,6 +339,18 @@ def test_what_is_no_template(text: str | bytes, place: Place, capsys: pytest.Cap
         f"error: {path} is no CloudFormation template: expected YAML or JSON with Resources, "
         "as in infra/orchard.yaml.\n"
     )
+
+
+def test_wheels_that_cannot_be_had(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.write()
+    shutil.rmtree(place.root / "wheelhouse")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    assert place.deploy(small(), "--yes") == 2
+    out, err = said(capsys)
+    assert out.splitlines()[-1] == "Downloading the wheels of the nodes' Python; a minute or so"
+    assert err.startswith("error: The wheels of the nodes' Python: ")
 
 
 def test_a_template_that_is_not_there(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
