@@ -116,6 +116,13 @@ class Account:
             VpcEndpointType="Gateway",
             RouteTableIds=[tables[0]["RouteTableId"]],
         )["VpcEndpoint"]["VpcEndpointId"]
+        self.glue = ec2.create_vpc_endpoint(
+            VpcId=self.vpc,
+            ServiceName=f"com.amazonaws.{REGION}.glue",
+            VpcEndpointType="Interface",
+            SubnetIds=[self.subnet],
+            PrivateDnsEnabled=True,
+        )["VpcEndpoint"]["VpcEndpointId"]
         self.groups = [
             ec2.create_security_group(GroupName=f"{kind}-{name}", Description=kind, VpcId=self.vpc)["GroupId"]
             for kind in ("primary", "core", "service")
@@ -174,6 +181,7 @@ def test_all_is_well(account: Account) -> None:
     assert found["bootstrap"].found == f"s3://{account.bucket}/lake/bootstrap/1, for x86_64, 0 MB"
     assert found["subnets"].found == f"{account.subnet} in eu-west-1a of {account.vpc}"
     assert found["way to S3"].found == f"gateway endpoint {account.endpoint}"
+    assert found["way to Glue"].found == f"interface endpoint {account.glue}"
     assert found["security groups"].found == ", ".join(account.groups)
     assert found["EMR"].found == "clusters of this lake that live: none"
     assert found["release"].found == "emr-7.14.0 with Spark 3.5.8"
@@ -265,15 +273,78 @@ def test_wrong_places(account: Account) -> None:
     other = ec2.create_vpc(CidrBlock="10.2.0.0/16")["Vpc"]["VpcId"]
     away = ec2.create_subnet(VpcId=other, CidrBlock="10.2.1.0/24")["Subnet"]["SubnetId"]
     failures = account.failures(subnets=[away])
-    assert failures.keys() == {"way to S3", "security groups"}
+    assert failures.keys() == {"way to S3", "way to Glue", "security groups"}
     assert failures["way to S3"][0].startswith(f"{away} has no way to S3: its route table rtb-")
     assert str(failures["way to S3"][1]).startswith(f"`aws ec2 create-vpc-endpoint --vpc-id {other} ")
     assert failures["security groups"][0] == (f"{', '.join(account.groups)} are not of the subnets' VPC {other}")
     both = account.failures(subnets=[account.subnet, away])
+    assert both.keys() == {"subnets"}
     assert both["subnets"][0] == f"the subnets are of several VPCs: {', '.join(sorted((account.vpc, other)))}"
     gone = account.failures(subnets=["subnet-0123"], core_security_group="sg-0123")
+    assert gone.keys() == {"subnets", "security groups"}
     assert "subnet-0123" in gone["subnets"][0]
     assert "sg-0123" in gone["security groups"][0]
+
+
+def test_what_is_wrong_with_a_subnet_is_said_once(account: Account) -> None:
+    found = account.examine(subnets=["subnet-0123"])
+    assert [one.check for one in found.values() if one.state == FAILED] == ["subnets"]
+    for name in ("way to S3", "way to Glue", "security groups", "offered"):
+        assert (found[name].state, found[name].found) == (UNKNOWN, "see subnets")
+
+
+def test_no_way_to_glue(account: Account) -> None:
+    """S3's endpoint leads to S3 alone."""
+    ec2 = account.aws.client("ec2")
+    (table,) = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [account.vpc]}])["RouteTables"]
+
+    def without_private_dns(parsed: dict[str, Any], **_: Any) -> None:
+        """Say what ministack does not keep."""
+        for one in parsed["VpcEndpoints"]:
+            one["PrivateDnsEnabled"] = False
+
+    events, event = _kept("ec2", REGION).meta.events, "after-call.ec2.DescribeVpcEndpoints"
+    events.register(event, without_private_dns)
+    try:
+        failures = account.failures()
+    finally:
+        events.unregister(event, without_private_dns)
+    assert {name: found for name, (found, _) in failures.items()} == {
+        "way to Glue": f"{account.subnet} has no way to Glue: {account.vpc} has {account.glue} without private DNS, "
+        f"and its route table {table['RouteTableId']} has no way out"
+    }
+    ec2.delete_vpc_endpoints(VpcEndpointIds=[account.glue])
+    failures = account.failures()
+    assert failures.keys() == {"way to Glue"}
+    found, remedy = failures["way to Glue"]
+    assert found == (
+        f"{account.subnet} has no way to Glue: {account.vpc} has no interface endpoint that is available, "
+        f"and its route table {table['RouteTableId']} has no way out"
+    )
+    assert str(remedy).startswith(
+        f"`aws ec2 create-vpc-endpoint --vpc-id {account.vpc} --service-name com.amazonaws.eu-west-1.glue "
+        f"--vpc-endpoint-type Interface --subnet-ids {account.subnet} --private-dns-enabled "
+    )
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=account.vpc)
+    ec2.create_route(RouteTableId=table["RouteTableId"], DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
+    out = account.examine()["way to Glue"]
+    assert (out.state, out.found) == (OK, f"out by {gateway}")
+
+
+def test_a_bucket_without_a_key_of_its_own(account: Account) -> None:
+    """No failure: it may be meant. But said."""
+    s3, said = account.aws.client("s3"), []
+    for algorithm in ("AES256", "aws:kms"):
+        rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": algorithm}}
+        s3.put_bucket_encryption(Bucket=account.bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
+        found = account.examine()["encryption"]
+        assert found.state == OK
+        said.append(found.found)
+    assert said == [
+        "AES256, not a key of yours: S3's own, and who may read the bucket needs no right to a key",
+        "aws:kms with AWS' key aws/s3, not a key of yours",
+    ]
 
 
 def user(account: Account, *statements: dict[str, Any]) -> tuple[str, str]:
@@ -308,6 +379,23 @@ def test_somebody_who_may_not_pass_the_roles(account: Account, become: Callable[
     assert "Attach the policy orchard-<env>-airflow" in str(failures["pass roles"][1])
     become(user(account, rights, allow("iam:PassRole")))
     assert account.examine()["pass roles"].state == OK
+
+
+def test_somebody_who_may_not_put_metrics(account: Account, become: Callable[[tuple[str, str]], None]) -> None:
+    tags = {"orchard:environment": "prod"}
+    rights = allow("s3:*", "glue:*", "iam:*", "ec2:*", "servicequotas:*", "elasticmapreduce:*")
+    become(user(account, rights))
+    assert account.examine()["metrics"].found == "none: the settings have no tag orchard:environment, so none are put"
+    failures = account.failures(tags=tags)
+    assert failures.keys() == {"metrics"}
+    found, remedy = failures["metrics"]
+    assert found.startswith("arn:aws:iam::000000000000:user/u-")
+    assert found.endswith(" may not put metrics into Orchard: the reaper fails, and no alarm tells of failed runs")
+    assert str(remedy).startswith("Attach the policy orchard-<env>-airflow ")
+    become(user(account, rights, allow("cloudwatch:PutMetricData")))
+    allowed = account.examine(tags=tags)["metrics"]
+    assert allowed.state == OK
+    assert allowed.found.endswith(" may put them into Orchard")
 
 
 def test_somebody_who_may_do_nothing(account: Account, become: Callable[[tuple[str, str]], None]) -> None:

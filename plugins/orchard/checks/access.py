@@ -1,10 +1,12 @@
-"""The roles of a cluster, and whether Airflow may hand them to it."""
+"""The roles of a cluster, whether Airflow may hand them to it, and whether it may put metrics."""
 
 import json
 from typing import Any
 
 from orchard.checks import Check, Failed, Subject, Unknown, error_code
+from orchard.metrics import NAMESPACE, TAG
 
+_ATTACH = "Attach the policy orchard-<env>-airflow (the stack's output AirflowPolicyArn) to"
 _DEPLOY = "`make deploy ENV=<env>` makes it; or mend the setting {setting}."
 
 
@@ -28,21 +30,39 @@ def pass_role(subject: Subject) -> str:
         "ec2.amazonaws.com": _node_role(subject)["Arn"],
     }
     for service, role in roles.items():
-        results = subject.client("iam").simulate_principal_policy(
-            PolicySourceArn=caller,
-            ActionNames=["iam:PassRole"],
-            ResourceArns=[role],
-            ContextEntries=[
-                {"ContextKeyName": "iam:PassedToService", "ContextKeyValues": [service], "ContextKeyType": "string"}
-            ],
-        )["EvaluationResults"]
-        if any(one["EvalDecision"] != "allowed" for one in results):
+        if not _allowed(subject, caller, "iam:PassRole", role, ("iam:PassedToService", service)):
             raise Failed(
                 f"{caller} may not pass {role} to {service}",
-                f"Attach the policy orchard-<env>-airflow (the stack's output AirflowPolicyArn) to {caller}; "
-                "or mend the settings service_role and instance_profile.",
+                f"{_ATTACH} {caller}; or mend the settings service_role and instance_profile.",
             )
     return f"{caller} may pass both roles"
+
+
+def metrics(subject: Subject) -> str:
+    """Ask IAM whether whoever asks may put the figures that the alarms watch; to put one would be no mere look."""
+    if TAG not in subject.settings.tags:
+        return f"none: the settings have no tag {TAG}, so none are put"
+    caller = _principal(subject)
+    if caller.endswith(":root"):
+        return f"{caller} may do everything"
+    if not _allowed(subject, caller, "cloudwatch:PutMetricData", "*", ("cloudwatch:namespace", NAMESPACE)):
+        raise Failed(
+            f"{caller} may not put metrics into {NAMESPACE}: the reaper fails, and no alarm tells of failed runs",
+            f"{_ATTACH} {caller}.",
+        )
+    return f"{caller} may put them into {NAMESPACE}"
+
+
+def _allowed(subject: Subject, caller: str, action: str, resource: str, condition: tuple[str, str]) -> bool:
+    """Let IAM simulate a call, whose context has one key and its value."""
+    key, value = condition
+    results = subject.client("iam").simulate_principal_policy(
+        PolicySourceArn=caller,
+        ActionNames=[action],
+        ResourceArns=[resource],
+        ContextEntries=[{"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}],
+    )["EvaluationResults"]
+    return all(one["EvalDecision"] == "allowed" for one in results)
 
 
 def _role(subject: Subject) -> dict[str, Any]:
@@ -105,4 +125,5 @@ CHECKS = (
     Check("service role", service_role),
     Check("node profile", node_profile),
     Check("pass roles", pass_role),
+    Check("metrics", metrics),
 )

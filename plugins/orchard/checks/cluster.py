@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from orchard import emr
-from orchard.checks import Check, Failed, Subject, Unknown, error_code
+from orchard.checks import Check, Failed, Subject, Unknown, error_code, network
 from orchard.instances import INSTANCES
 
 # "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances" and "All Standard ... Spot Instance Requests".
@@ -53,10 +53,7 @@ def supported(subject: Subject) -> str:
 def offered(subject: Subject) -> str:
     """Look whether EC2 offers the instance types where the subnets are."""
     ec2, wanted = subject.client("ec2"), sorted(_types(subject))
-    subnets = subject.settings.subnets
-    zones = {
-        one["AvailabilityZone"] for one in ec2.describe_subnets(SubnetIds=list(subnets))["Subnets"]
-    } if subnets else set()  # fmt: skip
+    zones = {one["AvailabilityZone"] for one in network.known_subnets(subject)}
     pages = ec2.get_paginator("describe_instance_type_offerings").paginate(
         LocationType="availability-zone" if zones else "region",
         Filters=[{"Name": "instance-type", "Values": wanted}],

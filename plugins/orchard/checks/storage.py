@@ -42,7 +42,10 @@ def encryption(subject: Subject) -> str:
             raise Failed("the bucket has no default encryption", f"{_DEPLOY}, or set one on the bucket.") from error
         raise
     default = found["ServerSideEncryptionConfiguration"]["Rules"][0]["ApplyServerSideEncryptionByDefault"]
-    return " with ".join(filter(None, (default["SSEAlgorithm"], default.get("KMSMasterKeyID"))))
+    algorithm, key = default["SSEAlgorithm"], default.get("KMSMasterKeyID")
+    if not algorithm.startswith("aws:kms"):
+        return f"{algorithm}, not a key of yours: S3's own, and who may read the bucket needs no right to a key"
+    return f"{algorithm} with {key}" if key else f"{algorithm} with AWS' key aws/s3, not a key of yours"
 
 
 def public_access(subject: Subject) -> str:
