@@ -98,6 +98,10 @@ def test_cluster_terminated_by_somebody(house: House, lake: LakeUnderTest) -> No
     house.faults({"step": "extract .*", "do": "delay", "seconds": 600, "times": 1})
     run_id = lake.trigger()
     house.wait_for_task(run_id, "extract", "deferred")
+    # Airflow takes a task that goes on before its scheduler has heard that it was deferred for one that died.
+    heard = f"Received executor event with state success for task instance TaskInstanceKey(dag_id='{DAILY}', task_id="
+    heard += f"'extract', run_id='{run_id}'"
+    wait_until(lambda: heard in house.airflow.log_file.read_text())
     (cluster,) = lake.clusters()
     house.aws("emr").terminate_job_flows(JobFlowIds=[cluster["Id"]])
     run = house.wait(run_id)

@@ -11,4 +11,4 @@ def test_no_task_notices(house: House, lake: LakeUnderTest) -> None:
     run = lake.run()
     house.faults()
     lake.assert_done_once(run, PHOTOS)
-    assert set(run.tries.values()) == {1}
+    assert {run.tries[task] for task, state in run.states.items() if state != "skipped"} == {1}
