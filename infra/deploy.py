@@ -18,6 +18,7 @@ from infra.confirm import Declined, confirm
 from infra.environment import Environment
 from infra.errors import InfraError
 from infra.stack import DIRECT_BYTES, Stack
+from infra.template import for_region
 from orchard.aws import bucket_exists, exists, write_object
 
 TEMPLATE = Path(__file__).parent / "orchard.yaml"
@@ -35,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         deploy(
             chosen,
-            document.read(options.template),
+            for_region(document.read(options.template), chosen.region),
             options.folder,
             options.yes,
             lambda line: print(line, flush=True),

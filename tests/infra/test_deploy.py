@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from infra import document
+from infra import deploy, document
 from infra.__main__ import main
 from infra.stack import DIRECT_BYTES
 from local.template import TEMPLATE, UNKNOWN, local_template
@@ -488,3 +488,15 @@ def test_an_environment_without_a_file(place: Place, capsys: pytest.CaptureFixtu
     err = error(capsys)
     assert "prod.toml, which says what the environment prod is. Make it, and look through it:\n  cp " in err
     assert err.endswith("Environments that are there: none.\n")
+
+
+def test_where_there_are_no_budgets_the_template_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "north.toml").write_text('region = "eu-north-1"\n')
+    (tmp_path / "west.toml").write_text('region = "eu-west-1"\n')
+    given: dict[str, str] = {}
+    monkeypatch.setattr(
+        deploy, "deploy", lambda chosen, template, *_: given.update({chosen.name: template})
+    )  # what is sent to AWS follows from it
+    for name in ("north", "west"):
+        assert deploy.main([name, "--environments", str(tmp_path)]) == 0
+    assert ["AWS::Budgets::Budget" in given[name] for name in ("north", "west")] == [False, True]
