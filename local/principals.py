@@ -72,14 +72,11 @@ class Principals:
 
     def policies(self, bucket: str, database: str) -> tuple[dict[str, Any], dict[str, Any]]:
         """Resolve Airflow's policy and the nodes', for the names of this machine."""
-        given = {"Environment": ENVIRONMENT, "AWS::AccountId": ACCOUNT, "AWS::Region": self.region, "Bucket": bucket}
-
-        def resolved(name: str) -> dict[str, Any]:
-            # On AWS the database is named as the environment is.
-            text = json.dumps(policy(name, given)).replace(f"orchard_{ENVIRONMENT}", database)
-            return dict(json.loads(text))
-
-        return resolved("AirflowPolicy"), resolved("NodePolicy")
+        given = {
+            **{"Environment": ENVIRONMENT, "AWS::AccountId": ACCOUNT, "AWS::Region": self.region},
+            **{"Bucket": bucket, "Database": database},
+        }
+        return policy("AirflowPolicy", given), policy("NodePolicy", given)
 
     def _keep_key(self, iam: Any) -> None:
         known = [one["AccessKeyId"] for one in iam.list_access_keys(UserName=AIRFLOW)["AccessKeyMetadata"]]

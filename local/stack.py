@@ -107,7 +107,7 @@ class Stack:
             servers.append(self._ministack())
             _wait(servers[0], f"{self.url}/_ministack/health", self.data / "ministack.log")
             self.principals.make(BUCKET, DATABASE)
-            servers.append(self._emr(emr_options))
+            servers.append(self.start_emr(emr_options))
             _wait(servers[1], f"{self.emr_url}/_health", self.data / "emr.log")
             yield self
         finally:
@@ -132,7 +132,8 @@ class Stack:
         command, log = [sys.executable, "-m", "ministack"], self.data / "ministack.log"
         return Guarded.start(command, state, _clean() | settings, log, patience=_STOP_SECONDS)
 
-    def _emr(self, options: Sequence[str]) -> Guarded:
+    def start_emr(self, options: Sequence[str] = ()) -> Guarded:
+        """Start the EMR alone, on the data that it left."""
         command = [sys.executable, "-m", "local.emr", "--host", self.host, "--port", str(self.emr_port)]
         command += ["--data", str(self.data / "emr"), "--s3-endpoint", self.url, "--iam-endpoint", self.url, *options]
         root = Path(__file__).parent.parent

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-# vCPUs and memory from AWS' pages of instance types (https://aws.amazon.com/ec2/instance-types/); that EMR runs them,
-# from its answers to ListSupportedInstanceTypes for emr-7.14.0 and emr-spark-8.0.0, as getmoto/moto keeps them
-# (moto/emr/resources/instance-types-*.json, commits 0e0e3b54 and 6e6f96bc).
-AS_OF = "2026"
+# vCPUs and memory, as of 2026, from AWS' pages of instance types (https://aws.amazon.com/ec2/instance-types/); that EMR
+# runs them, from its answers to ListSupportedInstanceTypes for emr-7.14.0 and emr-spark-8.0.0, as getmoto/moto keeps
+# them (moto/emr/resources/instance-types-*.json, commits 0e0e3b54 and 6e6f96bc).
 X86, ARM = "x86_64", "aarch64"
 
 

@@ -156,7 +156,7 @@ class House:
 
     def start_emr(self) -> None:
         """Start the local EMR again, on the same data."""
-        self._new_emrs.append(self.stack._emr(()))
+        self._new_emrs.append(self.stack.start_emr())
         wait_until(lambda: self.stack.answers)
 
     def emr_runs(self, job: str) -> bool:
