@@ -91,7 +91,8 @@ test-airflow31 test-spark4: export PYTHONPATH = $(CURDIR)/plugins
 # What Airflow, its provider and its botocore have a part in.
 test-airflow31: setup .venv-airflow31/installed ## the control plane's tests on the oldest Airflow that it runs on
 	$(PYTEST:.venv/%=.venv-airflow31/%) tests/dags \
-		$(foreach one,aws emr form lake operators reaper settings tasks triggers,tests/orchard/test_$(one).py) tests/orchard/ui
+		$(foreach one,aws form settings cluster/test_emr lake/test_tables,tests/orchard/$(if $(findstring /,$(one)),,test_)$(one).py) \
+		tests/orchard/dag tests/orchard/ui
 
 # SOME: what a change of Spark could break first, in a few minutes.
 test-spark4: setup .venv-spark4/java .jars-spark4/installed ## the data plane's tests on emr-spark-8.1.0's Spark; SOME=1

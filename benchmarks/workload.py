@@ -111,8 +111,8 @@ def default_weights() -> str:
 
 def find_batch(job: Job) -> None:
     """Let discovery fix the batch on a fresh lake, as it does before step 1."""
-    from orchard.discovery import find
-    from orchard.lake import open_catalog
+    from orchard.lake.tables import open_catalog
+    from orchard.photos.discovery import find
     from spark_jobs.artefact import Extractor
 
     extractor_id = Extractor.from_bytes(job.artefact.read_bytes()).extractor_id
@@ -126,7 +126,7 @@ def embeddings(job: Job) -> Embeddings:
     if job.parquet.exists():
         table, name = pq.read_table(job.parquet), "path"
     else:
-        from orchard.lake import open_catalog
+        from orchard.lake.tables import open_catalog
 
         table, name = open_catalog(str(job.out)).load_table(("orchard", "embeddings")).scan().to_arrow(), "uri"
     paths = [path.partition(f"{job.photos}/")[2] for path in table[name].to_pylist()]

@@ -9,9 +9,9 @@ from typing import Any
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset, chain, task
 
+from orchard.dag.metrics import tell_of_failure
+from orchard.dag.operators import CreateClusterOperator, ReportOperator, RunStepOperator, TerminateClusterOperator
 from orchard.form import form
-from orchard.metrics import tell_of_failure
-from orchard.operators import CreateClusterOperator, ReportOperator, RunStepOperator, TerminateClusterOperator
 
 # Other DAGs are triggered by new features: DAG(schedule=[Asset("orchard_coordinates")]).
 EMBEDDINGS = Asset(name="orchard_embeddings", uri="orchard://lake/embeddings")
@@ -38,7 +38,7 @@ the cluster back, checks that no photo is lost, and writes a report. Once a week
 @task(show_return_value_in_logs=False)
 def find_new_photos(params: dict[str, Any], dag_run: Any) -> dict[str, Any]:
     """Compare the bucket with the lake, fix the run's batch, plan its cluster."""
-    from orchard.tasks import make_plan
+    from orchard.dag.tasks import make_plan
 
     plan = make_plan(dag_run.dag_id, dag_run.run_id, params)
     print(plan.describe())
@@ -56,7 +56,7 @@ def anything_to_do(plan: dict[str, Any]) -> bool:
 @task
 def stage_code(plan: dict[str, Any]) -> dict[str, str]:
     """Put the jobs' code into the bucket."""
-    from orchard import tasks
+    from orchard.dag import tasks
     from orchard.plan import Plan
 
     return tasks.stage_code(Plan.from_dict(plan))
@@ -65,7 +65,7 @@ def stage_code(plan: dict[str, Any]) -> dict[str, str]:
 @task(outlets=[EMBEDDINGS, COORDINATES, RECOGNISER])
 def check_run(plan: dict[str, Any]) -> dict[str, int]:
     """Fail if a photo is lost, or too many were rejected."""
-    from orchard import tasks
+    from orchard.dag import tasks
     from orchard.plan import Plan
 
     return tasks.check(Plan.from_dict(plan))

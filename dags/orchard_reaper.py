@@ -17,7 +17,7 @@ cluster that was kept on purpose (*Keep the cluster when a step failed*) is left
 @task
 def give_back_leaked_clusters(ti: Any) -> list[str]:
     """Terminate the clusters whose DAG run has ended or is gone; return their ids."""
-    from orchard.reaper import reap
+    from orchard.dag.reaper import reap
 
     return reap(lambda dag_id, run_id, states: ti.get_dr_count(dag_id=dag_id, run_ids=[run_id], states=states))
 

@@ -9,8 +9,8 @@ from bootstrap import wheelhouse
 from infra.environment import Environment
 from infra.errors import InfraError
 from infra.export import ROOT, Artefact, artefact
-from orchard import jobs
 from orchard.aws import exists, split
+from orchard.cluster import jobs
 
 Tell = Callable[[str], None]
 CODE = ROOT / "spark_jobs"

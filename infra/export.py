@@ -74,7 +74,7 @@ def _given(path: Path) -> Artefact:
 def _made_of(source: Source) -> str:
     """Hash all that an artefact depends on."""
     digest = hashlib.sha256(repr(source).encode())
-    files = [*sorted((ROOT / "spark_jobs").glob("*.py")), ROOT / "requirements.txt", ROOT / source.weights]
+    files = [*sorted((ROOT / "spark_jobs").rglob("*.py")), ROOT / "requirements.txt", ROOT / source.weights]
     if source.calibrate:
         files += sorted(one for one in (ROOT / source.calibrate).rglob("*") if one.is_file())
     for file in files:

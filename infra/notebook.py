@@ -25,9 +25,9 @@ from infra.errors import InfraError
 from infra.notebook_cluster import FOLDER, name, notebook, request, scripts, settings_of
 from infra.stack import Stack
 from orchard.aws import exists, split, write_object
-from orchard.cluster import LIVE
-from orchard.emr_rules import EmrRuleError
-from orchard.prices import dollars
+from orchard.cluster.emr_rules import EmrRuleError
+from orchard.cluster.request import LIVE
+from orchard.prices.price_list import dollars
 from orchard.settings import Settings, SettingsError
 
 PORT = 9443  # JupyterHub's

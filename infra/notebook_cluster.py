@@ -9,8 +9,8 @@ from typing import Any
 from infra.environment import Environment
 from infra.errors import InfraError
 from orchard.aws import split
-from orchard.cluster import DAG_TAG, KEEP_TAG, LAKE_TAG, RUN_TAG, as_tag, job_flow
-from orchard.emr_rules import check_cluster, check_steps
+from orchard.cluster.emr_rules import check_cluster, check_steps
+from orchard.cluster.request import DAG_TAG, KEEP_TAG, LAKE_TAG, RUN_TAG, as_tag, job_flow
 from orchard.instances import INSTANCES
 from orchard.plan import Plan
 from orchard.settings import Settings

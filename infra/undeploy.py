@@ -120,8 +120,8 @@ def _check_no_cluster(session: Any, lake: str) -> None:
     # Imports Airflow, whose log is nobody's business here, nor is a home that it would make in the user's own.
     os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("AIRFLOW_HOME", str((FOLDER.parent / "airflow").absolute()))
-    from orchard import emr
-    from orchard.cluster import RUN_TAG
+    from orchard.cluster import emr
+    from orchard.cluster.request import RUN_TAG
 
     live = list(emr.live_clusters(session.client("emr"), lake))
     if live:

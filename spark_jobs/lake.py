@@ -1,6 +1,6 @@
 """The lake as the data plane sees it: its Iceberg tables in Spark, and how a part of one is replaced.
 
-The control plane makes `batches` and `runs` (plugins/orchard/lake.py); what the two steps write is made here.
+The control plane makes `batches` and `runs` (plugins/orchard/lake/tables.py); what the two steps write is made here.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

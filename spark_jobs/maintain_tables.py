@@ -17,7 +17,7 @@ from spark_jobs.outcome import Outcome
 from spark_jobs.session import log_to_stderr, open_lake
 
 _LOG = logging.getLogger("maintain")
-MAINTAINED = "orchard.maintained-at"  # property of `batches`, read by the control plane (plugins/orchard/ledger.py)
+MAINTAINED = "orchard.maintained-at"  # property of `batches`, which plugins/orchard/lake/ledger.py reads
 KEPT_SNAPSHOTS = 10  # of each table at least, however old: the last days that anything happened
 ORPHAN_DAYS = 3  # Iceberg's own default: what is younger may belong to a commit that is just being made
 

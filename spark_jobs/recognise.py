@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import And, EqualTo
 
-from orchard.lake import open_catalog, table_or_none
+from orchard.lake.tables import open_catalog, table_or_none
 from spark_jobs import photos, shelf
 from spark_jobs.artefact import Extractor, ExtractorError
 from spark_jobs.basis import Basis

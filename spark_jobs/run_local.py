@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from orchard import ledger
-from orchard.discovery import Found, MassDeletionError, find
-from orchard.lake import RUNS, open_catalog
+from orchard.lake import ledger
+from orchard.lake.tables import RUNS, open_catalog
+from orchard.photos.discovery import Found, MassDeletionError, find
 from spark_jobs import shelf
 from spark_jobs.artefact import Extractor, ExtractorError
 from spark_jobs.extract_embeddings import Extracted, extract

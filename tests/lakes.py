@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from local.sample_photos import LABELS, render
-from orchard.lake import open_catalog
+from orchard.lake.tables import open_catalog
 from spark_jobs.lake import Lake
 from spark_jobs.location import LakeLocation
 from spark_jobs.objects import file_etag

@@ -21,7 +21,7 @@ from pyiceberg.types import (
     TimestamptzType,
 )
 
-from orchard.lake import table_or_none
+from orchard.lake.tables import table_or_none
 
 _TEXT, _FLOATS = StringType(), ListType(100, FloatType(), element_required=False)
 _COLUMNS: dict[str, dict[str, IcebergType]] = {

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchard.cluster import STEPS
+from orchard.cluster.request import STEPS
 from orchard.plan import request_json
 from spark_jobs import extract_embeddings, maintain_tables, reduce_embeddings
 from spark_jobs.location import LakeLocation

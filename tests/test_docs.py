@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchard.lake import open_catalog, replace_run
+from orchard.lake.tables import open_catalog, replace_run
 from tests import tables
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -11,8 +11,8 @@ from typing import Any
 from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import EqualTo
 
-from orchard.lake import open_catalog, replace_run
-from orchard.sums import Sums, sums
+from orchard.lake.sums import Sums, sums
+from orchard.lake.tables import open_catalog, replace_run
 from spark_jobs.basis import Request
 from spark_jobs.objects import read_whole
 from spark_jobs.reduce_embeddings import Options

@@ -4,9 +4,9 @@ import argparse
 import logging
 from collections.abc import Sequence
 
-from orchard import ledger
-from orchard.discovery import find
-from orchard.lake import open_catalog
+from orchard.lake import ledger
+from orchard.lake.tables import open_catalog
+from orchard.photos.discovery import find
 
 _LOG = logging.getLogger("find")
 

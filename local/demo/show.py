@@ -11,7 +11,7 @@ import boto3
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 
-from orchard.lake import open_catalog
+from orchard.lake.tables import open_catalog
 
 _ROOT = Path(__file__).parents[2]
 _ROWS = 3

@@ -6,7 +6,7 @@ Where there is no such connection, boto3's own chain is asked: environment, prof
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from orchard.bucket import THREADS
+from orchard.photos.bucket import THREADS
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -80,7 +80,7 @@ def catalog_properties(region: str) -> dict[str, str]:
 
 def catalog(lake: str, database: str, region: str) -> "Catalog":
     """Open a lake's catalog with what the connection says."""
-    from orchard.lake import open_catalog
+    from orchard.lake.tables import open_catalog
 
     return open_catalog(lake, database, catalog_properties(region))
 

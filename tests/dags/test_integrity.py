@@ -288,9 +288,9 @@ def test_the_tasks_hand_on_what_the_next_one_takes(daily: DAG, monkeypatch: pyte
         assert (dag_id, dag_run_id, params) == (PLAN.dag_id, PLAN.dag_run_id, {"limit": 5})
         return PLAN
 
-    monkeypatch.setattr("orchard.tasks.make_plan", make_plan)
-    monkeypatch.setattr("orchard.tasks.stage_code", lambda one: CODE if one == PLAN else None)
-    monkeypatch.setattr("orchard.tasks.check", lambda one: NUMBERS if one == PLAN else None)
+    monkeypatch.setattr("orchard.dag.tasks.make_plan", make_plan)
+    monkeypatch.setattr("orchard.dag.tasks.stage_code", lambda one: CODE if one == PLAN else None)
+    monkeypatch.setattr("orchard.dag.tasks.check", lambda one: NUMBERS if one == PLAN else None)
     run = SimpleNamespace(dag_id=PLAN.dag_id, run_id=PLAN.dag_run_id)
     handed = json.loads(json.dumps(call("find_new_photos", params={"limit": 5}, dag_run=run)))
     assert Plan.from_dict(handed) == PLAN
@@ -310,7 +310,8 @@ def test_the_reaper_asks_airflow_as_it_may_be_asked(bag: DagBag, monkeypatch: py
         return 0
 
     monkeypatch.setattr(
-        "orchard.reaper.reap", lambda count_runs: [str(count_runs("d", "r", ("running",)) + count_runs("d", "r", None))]
+        "orchard.dag.reaper.reap",
+        lambda count_runs: [str(count_runs("d", "r", ("running",)) + count_runs("d", "r", None))],
     )
     (task,) = bag.dags["orchard_reaper"].tasks
     assert task.python_callable(ti=SimpleNamespace(get_dr_count=count)) == ["0"]  # type: ignore[attr-defined]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchard.lake import open_catalog
+from orchard.lake.tables import open_catalog
 from tests.conftest import Aws
 from tests.databricks.bundle import FOLDER, TASKS, parameters
 from tests.lakes import sample

@@ -28,7 +28,7 @@ from local.principals import SETTINGS, TAGS
 from local.sample_photos import LABELS, render
 from local.stack import REGION, Stack
 from local.standalone import Client, Standalone
-from orchard.lake import open_catalog
+from orchard.lake.tables import open_catalog
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DAILY, REAPER = "orchard_daily", "orchard_reaper"

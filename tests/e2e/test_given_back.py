@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from local.principals import NODE, SERVICE
-from orchard.cluster import DAG_TAG, LAKE_TAG, RUN_TAG
+from orchard.cluster.request import DAG_TAG, LAKE_TAG, RUN_TAG
 from tests.e2e.house import DAILY, REAPER, House, LakeUnderTest, Run, labels, sample, tags, wait_until
 
 pytestmark = pytest.mark.long

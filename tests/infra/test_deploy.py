@@ -15,7 +15,7 @@ from infra import deploy, document
 from infra.__main__ import main
 from infra.stack import DIRECT_BYTES
 from local.template import TEMPLATE, UNKNOWN, local_template
-from orchard.jobs import SCRIPTS
+from orchard.cluster.jobs import SCRIPTS
 from orchard.settings import Settings
 from tests.airflow_home import ENVIRONMENT as _OF_AIRFLOW  # noqa: F401 - imported before Airflow is
 from tests.conftest import Aws

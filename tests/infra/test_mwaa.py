@@ -13,7 +13,7 @@ from infra.__main__ import main
 SCRIPT = """
 import sys
 import orchard_daily, orchard_reaper
-from orchard.jobs import package
+from orchard.cluster.jobs import package
 from orchard.settings import Settings
 import orchard
 settings = Settings("s3://bucket/lake", ("s3://bucket/photos/",), "mobilenet_v2-f32-0123456789ab")

@@ -14,6 +14,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from tests.orchard.test_cluster import check
 
 from infra import notebook
 from infra.environment import Environment
@@ -22,7 +23,6 @@ from infra.notebook_cluster import FOLDER, request, settings_of
 from orchard.settings import Settings
 from tests.conftest import Aws
 from tests.local.emr.servers import LocalEmr
-from tests.orchard.test_cluster import check
 
 OUTPUTS = {
     "Lake": "s3://orchard-try-123456789012-eu-west-1/lake",

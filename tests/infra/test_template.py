@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from infra.template import PATH, Resolver, for_region, load, policy
-from orchard import cluster, metrics
+from orchard.cluster import request as cluster
+from orchard.dag import metrics
 from orchard.settings import EU_REGIONS
 
 TEMPLATE = load()

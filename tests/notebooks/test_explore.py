@@ -18,7 +18,7 @@ from nbclient.exceptions import CellExecutionError
 from packaging.requirements import Requirement
 from pyiceberg.catalog import Catalog
 
-from orchard.lake import open_catalog
+from orchard.lake.tables import open_catalog
 from tests.conftest import Aws
 from tests.lakes import sample
 

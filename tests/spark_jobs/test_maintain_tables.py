@@ -12,8 +12,8 @@ from typing import Any
 import boto3
 import pytest
 
-from orchard import ledger
-from orchard.lake import open_catalog
+from orchard.lake import ledger
+from orchard.lake.tables import open_catalog
 from spark_jobs import maintain_tables
 from spark_jobs.basis import Request
 from spark_jobs.extract_embeddings import extract

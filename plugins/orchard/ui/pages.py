@@ -9,7 +9,8 @@ from fastapi import Depends, FastAPI, HTTPException, Path, Request
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from orchard import aws, emr
+from orchard import aws
+from orchard.cluster import emr
 from orchard.settings import read_settings
 
 DAG_ID = "orchard_daily"

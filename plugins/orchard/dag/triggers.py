@@ -1,0 +1,108 @@
+"""Triggers: waiting for a step without occupying a worker."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+from asgiref.sync import sync_to_async
+from botocore.exceptions import BotoCoreError, ClientError
+
+from orchard.aws import hook
+from orchard.cluster.emr import DONE, FAILED, gone
+
+_THROTTLED = ("ThrottlingException", "Throttling", "RequestLimitExceeded", "InternalServerException", "InternalFailure")
+_PATIENCE = 40  # looks in a row that got no answer
+_ANSWER_SECONDS = 10.0  # that Airflow has to tell a task's state: a triggerer that is shut down may not
+
+
+class StepTrigger(BaseTrigger):
+    """Wait until a step has ended, or its cluster is gone; there is no limit to it.
+
+    The provider's waiter knows a number of attempts, and takes a cluster that ended meanwhile for a step that goes on.
+    """
+
+    def __init__(self, cluster_id: str, step_id: str, region: str, poll_seconds: float) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.cluster_id = cluster_id
+        self.step_id = step_id
+        self.region = region
+        self.poll_seconds = poll_seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return "orchard.dag.triggers.StepTrigger", {
+            "cluster_id": self.cluster_id,
+            "step_id": self.step_id,
+            "region": self.region,
+            "poll_seconds": self.poll_seconds,
+        }
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        try:
+            yield await self._end()
+        except asyncio.CancelledError as broken_off:
+            # Before Airflow 3.3 nobody calls on_kill. Since, it does where the message says that a person wants it; but
+            # threads that are waited for (asgiref's) lose that message, and the client is opened in one.
+            told = hasattr(BaseTrigger, "on_kill") and broken_off.args
+            if not told and await self._given_up():
+                await self.on_kill()
+            raise
+
+    async def _end(self) -> TriggerEvent:
+        """Wait for the end; return what was seen of it."""
+        unanswered, shown = 0, None
+        async with await hook("emr", self.region).get_async_conn() as emr:
+            while True:
+                try:
+                    event = await self._look(emr)
+                except (ClientError, BotoCoreError) as error:
+                    unanswered += 1
+                    if not _passes(error) or unanswered > _PATIENCE:
+                        raise
+                    self.log.warning("EMR did not answer (%s): looking again in %g s.", error, self.poll_seconds)
+                else:
+                    unanswered = 0
+                    if (event["state"], event["cluster"]) != shown:
+                        shown = (event["state"], event["cluster"])
+                        self.log.info("Step %s is %s, its cluster %s.", self.step_id, *shown)
+                    if event["ended"]:
+                        return TriggerEvent(event)  # type: ignore[no-untyped-call]
+                await asyncio.sleep(self.poll_seconds)
+
+    async def _look(self, emr: Any) -> dict[str, Any]:
+        # The cluster first: if it goes between the two looks, the step's state is its last.
+        cluster = (await emr.describe_cluster(ClusterId=self.cluster_id))["Cluster"]
+        step = (await emr.describe_step(ClusterId=self.cluster_id, StepId=self.step_id))["Step"]
+        state = step["Status"]["State"]
+        ended = gone(cluster) is not None or state in DONE or state in FAILED[1:]
+        return {"state": state, "cluster": cluster["Status"]["State"], "ended": ended}
+
+    async def _given_up(self) -> bool:
+        """Whether a person marked the task as failed or cleared it: it is not deferred any more."""
+        task = self.task_instance
+        assert task is not None  # the triggerer has set it
+        look = sync_to_async(RuntimeTaskInstance.get_task_states)(
+            dag_id=task.dag_id, task_ids=[task.task_id], run_ids=[task.run_id], map_index=task.map_index
+        )
+        try:
+            states = await asyncio.wait_for(look, _ANSWER_SECONDS)
+        except TimeoutError:
+            self.log.warning("Airflow does not tell the task's state: step %s is let go on.", self.step_id)
+            return False
+        return bool(states.get(task.run_id, {}).get(task.task_id) != "deferred")
+
+    async def on_kill(self) -> None:
+        """Cancel the step when a person marks its task as failed or clears it."""
+        async with await hook("emr", self.region).get_async_conn() as emr:
+            answer = await emr.cancel_steps(
+                ClusterId=self.cluster_id, StepIds=[self.step_id], StepCancellationOption="TERMINATE_PROCESS"
+            )
+        self.log.info("Step %s is cancelled: %s", self.step_id, answer["CancelStepsInfoList"])
+
+
+def _passes(error: Exception) -> bool:
+    """Whether an error is one that passes by itself: throttling, or no connection."""
+    return isinstance(error, BotoCoreError) or (
+        isinstance(error, ClientError) and error.response["Error"]["Code"] in _THROTTLED
+    )

@@ -1,0 +1,124 @@
+"""Ledger: which runs there have been, and how far each got, read from the tables and mostly from their metadata."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from pyiceberg.catalog import Catalog
+from pyiceberg.expressions import EqualTo
+from pyiceberg.table import Table
+
+from orchard.lake.tables import table_or_none
+
+_MAINTAINED = "orchard.maintained-at"  # property of `batches` that spark_jobs/maintain_tables.py sets
+_TELLING = 500  # photos that a run must have embedded for its speed to count: less is mostly start
+
+
+class Run(NamedTuple):
+    """A run, and the extractor that it used."""
+
+    run_id: str
+    extractor_id: str
+
+
+def newest(catalog: Catalog, database: str, extractor_id: str | None = None) -> dict[str, Any] | None:
+    """Return the row of the run that ended last (of one extractor's, if given)."""
+    return next(iter(_ended(catalog, database, extractor_id)), None)
+
+
+def unfinished(catalog: Catalog, database: str) -> list[Run]:
+    """Return the runs that found a batch and never reached their end, in the order in which they found it."""
+    ended = catalog.load_table((database, "runs")).scan(selected_fields=("run_id",)).to_arrow()["run_id"].to_pylist()
+    batches = catalog.load_table((database, "batches"))
+    if batches.current_snapshot() is None:  # it has no metadata to inspect, either
+        return []
+    parts = batches.inspect.partitions().to_pylist()
+    runs = {part["partition"]["run_id"] for part in parts if part["record_count"]} - set(ended)
+    # Not by when a part was updated: table maintenance does that, too.
+    return [run for _, run in sorted(_found(batches, run_id) for run_id in runs)]
+
+
+def behind(catalog: Catalog, database: str, extractor_id: str) -> list[str]:
+    """Return the runs whose embeddings step 2 has not yet folded in as they are now, in the order of their names.
+
+    Moments and coordinates (in the basis in use) stand for a run's embeddings while they count as many.
+    """
+    held = _counts(_parts(catalog, database, "embeddings", extractor_id))
+    summed: Counter[str] = Counter()
+    if (moments := table_or_none(catalog, database, "moments")) is not None:
+        rows = moments.scan(EqualTo("extractor_id", extractor_id), selected_fields=("run_id", "count")).to_arrow()
+        summed.update(dict(zip(rows["run_id"].to_pylist(), rows["count"].to_pylist(), strict=True)))
+    in_bases = _parts(catalog, database, "coordinates", extractor_id)
+    in_use = _in_use(catalog, database, extractor_id, {part["basis_id"] for part in in_bases})
+    placed = _counts([part for part in in_bases if part["basis_id"] == in_use])
+    if in_use is None:
+        # Embeddings that do not vary make no basis: where step 2 ended without one, coordinates are not missing.
+        ended = _ended(catalog, database, extractor_id)
+        if ended and ended[0]["basis_id"] is None and held.keys() <= {row["run_id"] for row in ended}:
+            placed = held
+    return sorted(run for run in held | summed | placed if not held[run] == summed[run] == placed[run])
+
+
+def maintenance_due(catalog: Catalog, database: str, days: float, now: datetime | None = None) -> bool:
+    """Whether the tables were last maintained, or the lake was begun, longer ago than so many days."""
+    done = catalog.load_table((database, "batches")).properties.get(_MAINTAINED)
+    since = datetime.fromisoformat(done) if done else min(_ends(catalog, database), default=None)
+    return since is not None and (now or datetime.now(UTC)) - since > timedelta(days=days)
+
+
+def _ends(catalog: Catalog, database: str) -> list[datetime]:
+    ends = catalog.load_table((database, "runs")).scan(selected_fields=("ended_at",)).to_arrow()["ended_at"].to_pylist()
+    return [end for end in ends if end is not None]
+
+
+def rates(catalog: Catalog, database: str, extractor_id: str | None = None, limit: int = 10) -> list[float]:
+    """Return how many photos a second a vCPU embedded in the newest runs that tell, newest first."""
+    found = []
+    for row in _ended(catalog, database, extractor_id):
+        if row["embed_seconds"] and row["vcpus"] and (row["embedded"] or 0) >= _TELLING:
+            photos = row["embedded"] + (row["rejected"] or 0)
+            found.append(photos / row["embed_seconds"] / row["vcpus"])
+    return found[:limit]
+
+
+def _ended(catalog: Catalog, database: str, extractor_id: str | None) -> list[dict[str, Any]]:
+    """Rows of the runs that reached their end, newest first."""
+    runs = catalog.load_table((database, "runs")).scan().to_arrow().to_pylist()
+    ended = [row for row in runs if row["ended_at"] is not None and extractor_id in (None, row["extractor_id"])]
+    return sorted(ended, key=lambda row: row["ended_at"], reverse=True)
+
+
+def _in_use(catalog: Catalog, database: str, extractor_id: str, used: set[str]) -> str | None:
+    """Name of the basis that the coordinates stand in; were there several, the newest."""
+    if len(used) < 2:
+        return next(iter(used), None)
+    bases = catalog.load_table((database, "bases"))
+    scan = bases.scan(EqualTo("extractor_id", extractor_id), selected_fields=("basis_id", "created_at"))
+    rows = [row for row in scan.to_arrow().to_pylist() if row["basis_id"] in used]
+    return str(max(rows, key=lambda row: row["created_at"])["basis_id"])
+
+
+def _counts(parts: Iterable[Mapping[str, Any]]) -> Counter[str]:
+    """Count the rows of each run."""
+    counts: Counter[str] = Counter()
+    for part in parts:
+        counts[part["run_id"]] += part["rows"]
+    return counts
+
+
+def _parts(catalog: Catalog, database: str, name: str, extractor_id: str) -> list[dict[str, Any]]:
+    """Partitions of a table that hold rows, and how many, from its metadata alone; none for a missing table."""
+    table = table_or_none(catalog, database, name)
+    if table is None or table.current_snapshot() is None:
+        return []
+    parts = table.inspect.partitions(row_filter=EqualTo("extractor_id", extractor_id)).to_pylist()
+    rows = [part["record_count"] - part["position_delete_record_count"] for part in parts]
+    found = [{**part["partition"], "rows": count} for part, count in zip(parts, rows, strict=True) if count]
+    return [part for part in found if part["extractor_id"] == extractor_id]
+
+
+def _found(batches: Table, run_id: str) -> tuple[datetime, Run]:
+    """When a run found its batch, and with which extractor."""
+    row = batches.scan(EqualTo("run_id", run_id), selected_fields=("extractor_id", "found_at"), limit=1).to_arrow()
+    return row["found_at"][0].as_py(), Run(run_id, row["extractor_id"][0].as_py())

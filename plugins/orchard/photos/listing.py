@@ -1,0 +1,134 @@
+"""Listing: every photo under a prefix of a bucket or a folder, as Arrow batches.
+
+It takes every key that S3 allows and every name that a file system does (obstore's listing fails as a whole on some).
+"""
+
+import errno
+import os
+import stat
+from collections import deque
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from orchard.photos.bucket import objects
+
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".mpo")
+SCHEMA = pa.schema(
+    [
+        ("uri", pa.string()),
+        ("etag", pa.string()),
+        ("size", pa.int64()),
+        ("last_modified", pa.timestamp("us", "UTC")),
+        ("label", pa.string()),
+    ]
+)
+_ROWS = 50_000  # a batch of some megabytes
+_FILES = (stat.S_IFREG, stat.S_IFLNK)
+_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)  # where a link can lead
+
+
+class Photo(NamedTuple):
+    """One object that is named like a photo."""
+
+    uri: str
+    etag: str
+    size: int
+    last_modified: datetime
+    label: str | None
+
+
+def canonical_prefix(prefix: str) -> str:
+    """Return the beginning that all uris under a prefix share: ``s3://bucket/...`` or ``file:///folder/``."""
+    if prefix.startswith("s3://"):
+        bucket, slash, _ = prefix.removeprefix("s3://").partition("/")
+        if not bucket:
+            raise ValueError(f"{prefix}: expected s3://bucket or s3://bucket/prefix.")
+        return prefix if slash else prefix + "/"
+    folder = Path(prefix.removeprefix("file://")).resolve()
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{prefix}: expected a folder of photos, one folder a label; there is no such folder.")
+    return f"file://{folder}/".replace("file:////", "file:///")
+
+
+def list_photos(*prefixes: str, client: Any = None) -> Generator[pa.RecordBatch, None, None]:
+    """List the photos under prefixes, to their end or with an error; close it where you stop before.
+
+    Parameters
+    ----------
+    prefixes : str
+        As `canonical_prefix` gives them; none of which begins with another.
+    client : S3 client of boto3, optional
+        Whose credentials are used; `orchard.photos.bucket.client_config` says how it is best configured.
+
+    Yields
+    ------
+    RecordBatch
+        Of `SCHEMA`. ``label`` is the name of the parent folder, null for a photo at the top of the bucket or folder.
+    """
+    with closing(_list_all(prefixes, client)) as photos:
+        while rows := list(islice(photos, _ROWS)):
+            columns = zip(zip(*rows, strict=True), SCHEMA, strict=True)
+            yield pa.record_batch([pa.array(column, field.type) for column, field in columns], schema=SCHEMA)
+
+
+def _list_all(prefixes: tuple[str, ...], client: Any) -> Generator[Photo, None, None]:
+    for prefix in prefixes:
+        if not prefix.startswith("s3://"):
+            yield from _list_folder(prefix.removeprefix("file://"))
+    if in_s3 := [prefix.removeprefix("s3://").split("/", 1) for prefix in prefixes if prefix.startswith("s3://")]:
+        with closing(objects([(bucket, begin) for bucket, begin in in_s3], SUFFIXES, client)) as items:
+            for bucket, item in items:
+                key = item["Key"]
+                yield Photo(f"s3://{bucket}/{key}", item["ETag"], item["Size"], item["LastModified"], _label(key))
+
+
+def _label(key: str) -> str | None:
+    """Name of the folder that a key stands in; empty and dot segments, which S3 allows, name none."""
+    folders = [segment for segment in key.split("/")[:-1] if segment not in ("", ".", "..")]
+    return folders[-1] if folders else None
+
+
+def _list_folder(top: str) -> Iterator[Photo]:
+    waiting, links, seen = [top], deque[str](), set()
+    while waiting or links:
+        # Links to folders come last: a photo that stands in a folder of its own keeps that folder's name as its label.
+        folder = waiting.pop() if waiting else links.popleft()
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:  # a link to a folder above it, or listed already
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        with os.scandir(folder) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                status = _status(entry)
+                if stat.S_ISDIR(status.st_mode):
+                    (links if entry.is_symlink() else waiting).append(entry.path)
+                elif entry.name.lower().endswith(SUFFIXES) and stat.S_IFMT(status.st_mode) in _FILES:
+                    label = None if folder == top else _text(os.path.basename(folder))
+                    modified = datetime.fromtimestamp(status.st_mtime, UTC)
+                    yield Photo(f"file://{_text(entry.path)}", _etag(status), status.st_size, modified, label)
+
+
+def _status(entry: os.DirEntry[str]) -> os.stat_result:
+    """Status of what an entry leads to; of a link to nowhere or to itself, the link's: reading it will say so."""
+    try:
+        return entry.stat()
+    except OSError as error:
+        if error.errno in _NOWHERE and entry.is_symlink():
+            return entry.stat(follow_symlinks=False)
+        raise
+
+
+def _etag(status: os.stat_result) -> str:
+    """Etag as obstore makes it, which reads the file on condition of it; before 1970 it says 1970."""
+    return f'"{status.st_ino:x}-{max(status.st_mtime_ns // 1000, 0):x}-{status.st_size:x}"'
+
+
+def _text(name: str) -> str:
+    """Name as valid Unicode; a name that is not UTF-8 gets escapes, and its photo is rejected when it is read."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

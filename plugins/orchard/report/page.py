@@ -1,0 +1,201 @@
+"""Report: what a run did, on one page that needs nothing but itself.
+
+`gather` reads it from the lake, at the cost of the run and not of the lake; `render` writes the page. Nothing here
+decides whether the run was good.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from pyiceberg.catalog import Catalog
+from pyiceberg.expressions import And, EqualTo, In
+
+from orchard import __version__
+from orchard.lake.rows import equal, rows
+from orchard.lake.tables import RUNS, table_or_none
+from orchard.report import figures
+from orchard.report.fits import KEEP, Fit, read_fit
+from orchard.report.rejects import Reject, read_rejects
+
+_RUNS = 10  # before this one
+_LABELS = (10, 5)  # with most photos, and with fewest
+
+
+@dataclass(frozen=True)
+class Label:
+    """A label, its photos in the lake, and those that this run embedded."""
+
+    name: str
+    photos: int
+    new: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that the page shows.
+
+    Attributes
+    ----------
+    row : Mapping
+        The run's row of `runs`, with None for what it lacks.
+    pretend : bool
+        The cluster was a local one: its cost is what AWS would have charged.
+    photos, n_labels : int
+        In the lake after this run.
+    labels : tuple of Label
+        The ones with most photos and with fewest, in that order.
+    judged : int
+        Photos that the accuracy is measured on.
+    rejects, reasons
+        See `read_rejects`.
+    runs : tuple of Mapping
+        Rows of `runs` up to this one, oldest first, with the `photos` that the lake held then, and all their `seconds`.
+    """
+
+    root: str
+    database: str
+    row: Mapping[str, Any]
+    pretend: bool
+    photos: int
+    n_labels: int
+    labels: tuple[Label, ...]
+    shrinkage: float | None
+    judged: int
+    fit: Fit | None
+    rejects: tuple[Reject, ...]
+    reasons: tuple[tuple[str, int], ...]
+    runs: tuple[Mapping[str, Any], ...]
+
+    @property
+    def undone(self) -> int:
+        """Photos of the batch that are neither embedded nor rejected by this run: a later one may have taken them."""
+        found, ended = (self.row["added"], self.row["changed"]), (self.row["embedded"], self.row["rejected"])
+        return 0 if None in found + ended else sum(found) - sum(ended)
+
+    @property
+    def cluster_seconds(self) -> float | None:
+        """Seconds that the cluster lived beside its steps: it started, waited and ended."""
+        if self.row["cluster_seconds"] is None:
+            return None
+        steps = (self.row["extract_seconds"] or 0.0) + (self.row["reduce_seconds"] or 0.0)
+        return max(float(self.row["cluster_seconds"]) - steps, 0.0)
+
+    @property
+    def rate(self) -> float | None:
+        """Photos a second while photos were worked on."""
+        photos = (self.row["embedded"] or 0) + (self.row["rejected"] or 0)
+        seconds = self.row["embed_seconds"] or self.row["extract_seconds"]
+        return photos / seconds if photos and seconds else None
+
+
+def gather(
+    catalog: Catalog,
+    database: str,
+    row: Mapping[str, Any],
+    read: Callable[[str], bytes],
+    *,
+    root: str,
+    pretend: bool = False,
+) -> Report:
+    """Read what the page shows of a run, after its steps.
+
+    Parameters
+    ----------
+    row : Mapping
+        The run's row of `runs`, which need not be in the table yet.
+    read : callable
+        Gives the bytes at an ``s3://`` address or a path; raises FileNotFoundError where there are none.
+    root : str
+        Of the lake: a folder, or ``s3://bucket[/prefix]``.
+    pretend : bool
+        See `Report`.
+    """
+    root = root.rstrip("/")
+    row = {**dict.fromkeys(field.name for field in RUNS.fields), **row}
+    extractor_id, run_id = row["extractor_id"], row["run_id"]
+    mine = equal(extractor_id=extractor_id, run_id=run_id)
+    fitted = rows(catalog, database, "recognisers", mine, "labels", "count", "shrinkage", "accuracy_photos")
+    recogniser = fitted[0] if fitted else {}  # step 2 leaves none where the lake is empty
+    labels = _labels(catalog, database, extractor_id, run_id) if recogniser else []
+    most, fewest = _LABELS
+    rejects, reasons = read_rejects(catalog, database, extractor_id, run_id, read)
+    return Report(
+        root=root,
+        database=database,
+        row=row,
+        pretend=pretend,
+        photos=recogniser.get("count", 0),
+        n_labels=len(recogniser.get("labels", ())),
+        labels=tuple(labels if len(labels) <= most + fewest + 1 else labels[:most] + labels[-fewest:]),
+        shrinkage=recogniser.get("shrinkage"),
+        judged=recogniser.get("accuracy_photos") or 0,
+        fit=read_fit(catalog, database, root, extractor_id, row["basis_id"], read) if row["basis_id"] else None,
+        rejects=rejects,
+        reasons=reasons,
+        runs=_runs(catalog, database, row),
+    )
+
+
+def _labels(catalog: Catalog, database: str, extractor_id: str, run_id: str) -> list[Label]:
+    mine = equal(extractor_id=extractor_id, run_id=run_id)
+    moments = rows(catalog, database, "moments", mine, "total")
+    if not moments or moments[0]["total"] is None:
+        return []
+    # As spark_jobs/moments.py packs them: an Arrow stream of one row.
+    total = pa.ipc.open_stream(moments[0]["total"]).read_all().select(["labels", "counts"]).to_pylist()[0]
+    new: Counter[str] = Counter()
+    if (embeddings := table_or_none(catalog, database, "embeddings")) is not None:
+        for batch in embeddings.scan(mine, selected_fields=("label",)).to_arrow_batch_reader():
+            new.update({one["values"]: one["counts"] for one in batch["label"].value_counts().to_pylist()})
+    labels = [Label(name, photos, new[name]) for name, photos in zip(total["labels"], total["counts"], strict=True)]
+    return sorted(labels, key=lambda label: (-label.photos, label.name))
+
+
+def _runs(catalog: Catalog, database: str, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    every = rows(catalog, database, "runs", equal(extractor_id=row["extractor_id"]))
+    others = (one for one in every if one["run_id"] != row["run_id"] and one["started_at"] is not None)
+    began = row["started_at"]
+    before = sorted(
+        (one for one in others if began is None or one["started_at"] <= began), key=lambda one: one["started_at"]
+    )
+    shown = [*before[-_RUNS:], row]
+    here = And(EqualTo("extractor_id", row["extractor_id"]), In("run_id", [one["run_id"] for one in shown]))
+    photos = {one["run_id"]: one["count"] for one in rows(catalog, database, "recognisers", here, "run_id", "count")}
+    # A run without a recogniser left an empty lake.
+    return tuple({**one, "photos": photos.get(one["run_id"], 0), "seconds": _seconds(one)} for one in shown)
+
+
+def _seconds(row: Mapping[str, Any]) -> float | None:
+    """From a run's beginning to its end, or the seconds of its parts where they are more."""
+    parts = [row[part] for part in ("find_seconds", "extract_seconds", "reduce_seconds") if row[part] is not None]
+    if row["started_at"] is not None and row["ended_at"] is not None:
+        parts = [max((row["ended_at"] - row["started_at"]).total_seconds(), sum(parts))]
+    return sum(parts) if parts else None
+
+
+def render(report: Report) -> str:
+    """Write the page: one HTML document with all that it shows inside."""
+    return _template().render(report=report, row=report.row, this=report.runs[-1], version=__version__, keep=KEEP)
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=figures.visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for shape in (figures.count, figures.seconds, figures.dollars, figures.percent, figures.size, figures.when):
+        environment.filters[shape.__name__] = shape
+    environment.filters["literal"] = repr
+    environment.globals["curve"] = figures.curve
+    return environment.get_template("report.html.j2")

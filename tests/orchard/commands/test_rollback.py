@@ -1,0 +1,167 @@
+"""Going back to an earlier day of a lake, on tables as the steps make them."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyiceberg.catalog import Catalog
+
+from orchard.commands import rollback as module
+from orchard.commands.rollback import RollbackError, changes, main, rollback
+from orchard.lake.tables import open_catalog, replace_run
+from tests import tables
+
+Contents = dict[str, list[str]]
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Catalog:
+    """Make a lake of two days: the second adds b and the table bases, and replaces a."""
+    catalog = open_catalog(str(tmp_path))
+    day(catalog, "day-1", "a")
+    tables.fill(catalog, "bases", [{"extractor_id": "e", "basis_id": "1"}])
+    embeddings = catalog.load_table("orchard.embeddings")
+    embeddings.delete("uri = 'a'")
+    day(catalog, "day-2", "A", "b")
+    return catalog
+
+
+def day(catalog: Catalog, run_id: str, *uris: str) -> None:
+    mine = {"extractor_id": "e", "run_id": run_id}
+    tables.fill(catalog, "embeddings", [{"uri": uri, **mine} for uri in uris])
+    replace_run(
+        catalog, "orchard", {**mine, "ended_at": datetime.now(UTC), "added": len(uris), "changed": 0, "deleted": 0}
+    )
+
+
+def contents(catalog: Catalog) -> Contents:
+    def read(name: str, column: str) -> list[str]:
+        return sorted(catalog.load_table(("orchard", name)).scan().to_arrow()[column].to_pylist())
+
+    return {
+        name: read(name, column) for name, column in (("embeddings", "uri"), ("bases", "basis_id"), ("runs", "run_id"))
+    }
+
+
+def test_back_to_the_first_day(lake: Catalog) -> None:
+    found = changes(lake, "orchard", "day-1")
+    assert [str(one) for one in found] == [
+        "bases                  1 -> 0 rows",
+        "batches       stays",
+        "embeddings             2 -> 1 rows",
+        "runs                   2 -> 1 rows",
+    ]
+    rollback(found)
+    assert contents(lake) == {"embeddings": ["a"], "bases": [], "runs": ["day-1"]}
+    assert not any(one.needed for one in changes(lake, "orchard", "day-1"))
+    day(lake, "day-3", "c")
+    assert contents(lake) == {"embeddings": ["a", "c"], "bases": [], "runs": ["day-1", "day-3"]}
+    rollback(changes(lake, "orchard", "day-1"))
+    assert contents(lake) == {"embeddings": ["a"], "bases": [], "runs": ["day-1"]}
+
+
+def test_to_the_last_day_nothing_changes(lake: Catalog) -> None:
+    before = contents(lake)
+    found = changes(lake, "orchard", "day-2")
+    assert not any(one.needed for one in found)
+    rollback(found)
+    assert contents(lake) == before == {"embeddings": ["A", "b"], "bases": ["1"], "runs": ["day-1", "day-2"]}
+
+
+def test_broken_off_and_done_again(lake: Catalog) -> None:
+    first, second, *_ = [one for one in changes(lake, "orchard", "day-1") if one.needed]
+    rollback([first, second])
+    assert contents(lake)["runs"] == ["day-1", "day-2"]  # so that the run is still known
+    rollback(changes(lake, "orchard", "day-1"))
+    assert contents(lake) == {"embeddings": ["a"], "bases": [], "runs": ["day-1"]}
+
+
+def test_a_day_that_was_done_again_later(lake: Catalog) -> None:
+    """Day 1 done again after day 2: its end is that of its second time."""
+    day_1 = {"extractor_id": "e", "run_id": "day-1", "added": 1, "changed": 0, "deleted": 0}
+    replace_run(lake, "orchard", {**day_1, "ended_at": datetime.now(UTC)})
+    rollback(changes(lake, "orchard", "day-2"))
+    assert contents(lake) == {"embeddings": ["A", "b"], "bases": ["1"], "runs": ["day-1", "day-2"]}
+    assert [row["run_id"] for row in module._ended(lake.load_table("orchard.runs"))] == ["day-1", "day-2"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda _: None, r"--to day-9: expected a run of the lake that has ended, one of day-1, day-2\."),
+        (
+            lambda catalog: expire(catalog, "embeddings"),
+            r"Table embeddings: its snapshots of .* have expired \(setting keep_days\); the oldest is of .* UTC\.",
+        ),
+        (
+            lambda catalog: expire(catalog, "runs"),
+            r"Table runs: its snapshot of the end of day-1 has expired \(setting keep_days\)\.",
+        ),
+    ],
+)
+def test_what_cannot_be_done(lake: Catalog, spoil: Callable[[Catalog], Any], message: str) -> None:
+    spoil(lake)
+    before = contents(lake)
+    with pytest.raises(RollbackError) as refused:
+        changes(lake, "orchard", "day-9" if "day-9" in message else "day-1")
+    assert re.fullmatch(message, str(refused.value))
+    assert contents(lake) == before
+
+
+def expire(catalog: Catalog, name: str) -> None:
+    """Expire all snapshots of a table but its current one."""
+    table = catalog.load_table(("orchard", name))
+    now = table.current_snapshot()
+    assert now is not None
+    table.maintenance.expire_snapshots().by_ids(
+        [one.snapshot_id for one in table.snapshots() if one.snapshot_id != now.snapshot_id]
+    ).commit()
+
+
+def test_as_a_command(lake: Catalog, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["--lake", str(tmp_path)]
+    assert main(given) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC  day-1  1 added, 0 changed, 0 deleted", first)
+    assert second.endswith("day-2  2 added, 0 changed, 0 deleted")
+    assert main([*given, "--to", "day-1"]) == 0
+    assert "Nothing was changed: say --yes to do it." in capsys.readouterr().out
+    assert contents(lake)["runs"] == ["day-1", "day-2"]
+    assert main([*given, "--to", "day-1", "--yes"]) == 0
+    assert "The lake is as day-1 left it. The files under exports/" in capsys.readouterr().out
+    assert contents(lake) == {"embeddings": ["a"], "bases": [], "runs": ["day-1"]}
+    assert main([*given, "--to", "day-1", "--yes"]) == 0
+    assert "The lake is as day-1 left it: there is nothing to do." in capsys.readouterr().out
+    with pytest.raises(SystemExit) as refused:
+        main([*given, "--to", "day-2"])
+    assert refused.value.code == 1
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_where_there_is_no_lake_none_is_made(there: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "lakee"
+    if there:
+        folder.mkdir()
+    with pytest.raises(SystemExit) as refused:
+        main(["--lake", str(folder)])
+    assert refused.value.code == 1
+    assert capsys.readouterr().err.startswith(f"There is no lake at {folder}, database orchard: no run has written")
+    assert [*tmp_path.rglob("*")] == ([folder] if there else [])
+
+
+def test_a_mistyped_lake_of_glue(aws: Any, bucket: str, capsys: pytest.CaptureFixture[str]) -> None:
+    database = bucket.replace("-", "_")
+    open_catalog(f"s3://{bucket}/lake", database)
+    before = aws.client("s3").list_objects_v2(Bucket=bucket)["KeyCount"]
+    for lake, name in ((f"s3://{bucket}/lak", database), (f"s3://{bucket}/lake", f"{database}_too")):
+        with pytest.raises(SystemExit):
+            main(["--lake", lake, "--database", name])
+        assert f"There is no lake at {lake}, database {name}" in capsys.readouterr().err
+    assert main(["--lake", f"s3://{bucket}/lake", "--database", database]) == 0
+    assert capsys.readouterr().out == "No run has ended in this lake yet.\n"
+    assert aws.client("s3").list_objects_v2(Bucket=bucket)["KeyCount"] == before
+    found = {one["Name"] for one in aws.client("glue").get_databases()["DatabaseList"]}
+    assert found & {database, f"{database}_too"} == {database}

@@ -1,0 +1,29 @@
+"""Figures that the alarms watch, in a CloudWatch over HTTP."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from orchard.dag import metrics
+from tests.plans import settings
+
+
+def test_a_figure_of_an_environment(aws: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    cloudwatch = aws.client("cloudwatch")
+    monkeypatch.setattr("orchard.aws.client", lambda service, region: cloudwatch)
+    metrics.put(settings(tags={"orchard:environment": "try"}), metrics.CLUSTER_HOURS, 6.5)
+    metrics.put(settings(), metrics.CLUSTER_HOURS, 9.0)  # nobody watches
+    now = datetime.now(UTC)
+    (found,) = cloudwatch.list_metrics(Namespace="Orchard", MetricName="ClusterHours")["Metrics"]
+    assert found["Dimensions"] == [{"Name": "Environment", "Value": "try"}]
+    (point,) = cloudwatch.get_metric_statistics(
+        Namespace="Orchard",
+        MetricName="ClusterHours",
+        Dimensions=[{"Name": "Environment", "Value": "try"}],
+        StartTime=now - timedelta(hours=2),
+        EndTime=now + timedelta(hours=1),
+        Period=10800,
+        Statistics=["Maximum"],
+    )["Datapoints"]
+    assert point["Maximum"] == 6.5

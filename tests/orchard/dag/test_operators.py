@@ -1,0 +1,71 @@
+"""What a step's task says of an end that it did not expect."""
+
+from typing import Any
+from unittest.mock import PropertyMock
+
+import boto3
+import pytest
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from botocore.stub import Stubber
+
+from orchard.dag import operators
+from orchard.dag.operators import RunStepOperator
+from tests.plans import CODE, plan, settings
+
+CLUSTER, STEP = "j-1", "s-1"
+
+
+class Hook:
+    """The provider's hook, as far as the operator asks it."""
+
+    def __init__(self, conn: Any) -> None:
+        self.conn = conn
+
+
+@pytest.fixture
+def emr() -> Any:
+    """Make a client of EMR whose answers a test gives; EMR's own model checks them."""
+    return boto3.client("emr", region_name="eu-west-1", aws_access_key_id="test", aws_secret_access_key="test")
+
+
+@pytest.mark.parametrize(
+    ("cluster", "step", "error", "message"),
+    [
+        # The step was seen to end just before its cluster was: it must not be tried again on a cluster that is gone.
+        (
+            "TERMINATING",
+            "INTERRUPTED",
+            AirflowFailException,
+            "Cluster j-1 is TERMINATING (USER_REQUEST: Terminated by user request); Step extract (s-1) is INTERRUPTED. "
+            "Clear the run's tasks to do it again.",
+        ),
+        ("WAITING", "FAILED", AirflowException, "Step extract (s-1) is FAILED; see the traceback above."),
+        ("WAITING", "CANCELLED", AirflowFailException, "Step extract (s-1) is CANCELLED: somebody cancelled it."),
+    ],
+)
+def test_a_step_that_ended_badly(
+    cluster: str,
+    step: str,
+    error: type[Exception],
+    message: str,
+    emr: Any,
+    aws: Any,
+    bucket: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    status: dict[str, Any] = {"State": cluster}
+    if cluster == "TERMINATING":
+        status["StateChangeReason"] = {"Code": "USER_REQUEST", "Message": "Terminated by user request"}
+    monkeypatch.setattr(operators, "client", lambda *_: aws.client("s3"))
+    monkeypatch.setattr(operators, "read_settings", lambda: settings(log_seconds=0.0))
+    monkeypatch.setattr(RunStepOperator, "hook", PropertyMock(return_value=Hook(emr)))
+    given = plan(lake=f"s3://{bucket}/lake").to_dict()
+    operator = RunStepOperator(task_id="extract", step="extract", cluster_id=CLUSTER, plan=given, code=CODE)
+    with Stubber(emr) as stub:
+        stub.add_response("describe_cluster", {"Cluster": {"Id": CLUSTER, "Status": status}})
+        stub.add_response("describe_step", {"Step": {"Id": STEP, "Status": {"State": step}}})
+        with pytest.raises(error) as raised:
+            operator.resume({}, {"state": step}, step_id=STEP)
+        stub.assert_no_pending_responses()
+    assert str(raised.value) == message
+    assert type(raised.value) is error

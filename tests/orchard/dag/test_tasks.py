@@ -1,0 +1,71 @@
+from dataclasses import replace
+from typing import Any
+
+import boto3
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+from botocore.stub import Stubber
+
+from orchard.dag import tasks
+from orchard.settings import SettingsError
+from tests.plans import EXTRACTOR, SETTINGS, settings
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (
+            {"components": 20, "variance": 0.9},
+            "Params components and variance: expected one of them, got 20 and 0.9.",
+        ),
+        (
+            {"prefixes": ["s3://bucket/photos", "s3://bucket/lake/exports"]},
+            "Setting prefixes: s3://bucket/lake/exports and the lake s3://bucket/lake lie in one another, and the "
+            "lake's own pictures would be taken for photos. Put the lake beside the photos, such as s3://bucket/"
+            "lake and s3://bucket/photos.",
+        ),
+        ({"prefixes": ["s3://"]}, "Setting prefixes[0]: expected s3://bucket[/prefix], got 's3://'."),
+        ({"extractor": "resnet50"}, "Setting extractor: expected an extractor_id, got 'resnet50'."),
+    ],
+)
+def test_wishes_that_cannot_be_meant(params: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run fails at once, before anything is asked of AWS, and is not tried again."""
+    monkeypatch.setattr(tasks, "read_settings", lambda: SETTINGS)
+    monkeypatch.setattr("orchard.aws.client", lambda *_: pytest.fail("AWS was asked"))
+    with pytest.raises(AirflowFailException) as refused:
+        tasks.make_plan("orchard_daily", "r1", params)
+    assert str(refused.value) == message
+
+
+def test_settings_that_cannot_be_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise SettingsError("Setting rate: expected more than 0 photos a second a vCPU, got 0.0.")
+
+    monkeypatch.setattr(tasks, "read_settings", refuse)
+    with pytest.raises(AirflowFailException, match=r"^Setting rate: expected more than 0 photos a second a vCPU"):
+        tasks.make_plan("orchard_daily", "r1", {})
+
+
+def test_a_cluster_that_emr_would_refuse_stops_the_run_when_it_is_planned(
+    aws: Any, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only when it is to be rented; and another try would find the same."""
+    chosen = settings(lake=f"s3://{bucket}/lake", prefixes=(f"s3://{bucket}/photos/",), database=bucket)
+    aws.client("s3").put_object(Bucket=bucket, Key=f"lake/extractors/{EXTRACTOR}.zip", Body=b"artefact")
+    monkeypatch.setattr(tasks, "read_settings", lambda: replace(chosen, release="emr-5.36.0"))
+    with pytest.raises(AirflowFailException, match=r"- ReleaseLabel: expected emr-7\.\*\.\* or .*, got 'emr-5\.36\.0'"):
+        tasks.make_plan("orchard_daily", "r1", {})
+    monkeypatch.setattr(tasks, "read_settings", lambda: chosen)
+    assert tasks.make_plan("orchard_daily", "r1", {}).instance_types == ("m5.xlarge",)
+
+
+def test_a_bucket_that_airflow_may_not_see(monkeypatch: pytest.MonkeyPatch) -> None:
+    s3 = boto3.client("s3", region_name="eu-west-1", aws_access_key_id="test", aws_secret_access_key="test")
+    monkeypatch.setattr(tasks, "read_settings", lambda: SETTINGS)
+    monkeypatch.setattr("orchard.aws.client", lambda *_: s3)
+    with Stubber(s3) as stub:
+        stub.add_client_error("head_bucket", "403", "Forbidden", 403)
+        with pytest.raises(
+            AirflowFailException, match=r"^s3://bucket/lake: access is denied\. The bucket is another acc"
+        ):
+            tasks.make_plan("orchard_daily", "r1", {})

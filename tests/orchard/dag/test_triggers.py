@@ -1,0 +1,136 @@
+"""Waiting for a step: how it ends, and what becomes of the step when the wait is broken off."""
+
+import asyncio
+import time
+from contextlib import asynccontextmanager, suppress
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+from airflow.triggers.base import BaseTrigger
+from asgiref.sync import sync_to_async
+
+from orchard.dag import triggers
+from orchard.dag.triggers import StepTrigger
+
+TASK = {"dag_id": "orchard_daily", "task_id": "extract", "run_id": "r1", "map_index": -1}
+
+
+class Emr:
+    """An asynchronous client of EMR, whose step has the states that it was told, the last one for ever."""
+
+    def __init__(self, *states: str) -> None:
+        self.states = list(states)
+        self.looked = asyncio.Event()
+        self.cancelled: list[Any] = []
+
+    async def describe_cluster(self, **_: Any) -> Any:
+        return {"Cluster": {"Id": "j-1", "Status": {"State": "RUNNING"}}}
+
+    async def describe_step(self, **_: Any) -> Any:
+        self.looked.set()
+        return {"Step": {"Status": {"State": self.states.pop(0) if self.states[1:] else self.states[0]}}}
+
+    async def cancel_steps(self, **given: Any) -> Any:
+        self.cancelled.append(given)
+        return {"CancelStepsInfoList": []}
+
+    @asynccontextmanager
+    async def _connection(self) -> Any:
+        yield self
+
+    async def get_async_conn(self) -> Any:
+        return self._connection()
+
+
+def trigger(monkeypatch: pytest.MonkeyPatch, emr: Emr) -> StepTrigger:
+    monkeypatch.setattr(triggers, "hook", lambda service, region: emr)
+    # The triggerer sets it, and of some versions of Airflow it must be a whole task instance.
+    task = property(lambda _: SimpleNamespace(**TASK), lambda *_: None)
+    monkeypatch.setattr(StepTrigger, "task_instance", task, raising=False)
+    return StepTrigger("j-1", "s-1", "eu-west-1", 0.001)
+
+
+class SlowEmr(Emr):
+    """One that takes its time until it is connected, in a thread, as the provider's hook does."""
+
+    async def get_async_conn(self) -> Any:
+        self.looked.set()
+        await sync_to_async(time.sleep)(0.2)
+        return self._connection()
+
+
+async def broken_off(waiting: StepTrigger, emr: Emr, *message: str) -> None:
+    """Wait, and be cancelled after the first look, as a triggerer does it."""
+
+    async def wait() -> None:
+        async for event in waiting.run():
+            raise AssertionError(event)
+
+    task = asyncio.create_task(wait())
+    await emr.looked.wait()
+    task.cancel(*message)
+    with suppress(asyncio.CancelledError):
+        await task
+    assert task.cancelled()
+
+
+def test_the_end_of_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def wait() -> list[Any]:
+        return [event.payload async for event in trigger(monkeypatch, Emr("PENDING", "RUNNING", "FAILED")).run()]
+
+    assert asyncio.run(wait()) == [{"state": "FAILED", "cluster": "RUNNING", "ended": True}]
+
+
+@pytest.mark.parametrize(("state", "cancelled"), [("failed", 1), (None, 1), ("success", 1), ("deferred", 0)])
+def test_before_airflow_3_3_the_tasks_state_tells_why_the_wait_was_broken_off(
+    state: str | None, cancelled: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A triggerer that is shut down leaves its tasks deferred, and their steps are let go on."""
+
+    def states(**asked: Any) -> Any:
+        assert asked == {"dag_id": "orchard_daily", "task_ids": ["extract"], "run_ids": ["r1"], "map_index": -1}
+        return {"r1": {"extract": state}}
+
+    async def cancel() -> list[Any]:
+        emr = Emr("RUNNING")
+        await broken_off(trigger(monkeypatch, emr), emr)
+        return emr.cancelled
+
+    monkeypatch.delattr(BaseTrigger, "on_kill", raising=False)
+    monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", states)
+    how = {"ClusterId": "j-1", "StepIds": ["s-1"], "StepCancellationOption": "TERMINATE_PROCESS"}
+    assert asyncio.run(cancel()) == [how] * cancelled
+
+
+def test_since_airflow_3_3_the_triggerer_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It calls on_kill, then: twice would be once too often."""
+
+    async def cancel() -> tuple[list[Any], list[Any]]:
+        emr = Emr("RUNNING")
+        waiting = trigger(monkeypatch, emr)
+        await broken_off(waiting, emr, "user-action")
+        before = list(emr.cancelled)
+        await waiting.on_kill()
+        return before, emr.cancelled
+
+    async def on_kill(self: BaseTrigger) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(BaseTrigger, "on_kill", on_kill, raising=False)
+    before, after = asyncio.run(cancel())
+    assert (len(before), len(after)) == (0, 1)
+
+
+@pytest.mark.parametrize(("state", "cancelled"), [("failed", 1), ("deferred", 0)])
+def test_a_message_that_was_lost_in_a_thread(state: str, cancelled: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken off while it connects, a wait does not learn why, nor does the triggerer."""
+
+    async def cancel() -> list[Any]:
+        emr = SlowEmr("RUNNING")
+        await broken_off(trigger(monkeypatch, emr), emr, "user-action")
+        return emr.cancelled
+
+    monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", lambda **_: {"r1": {"extract": state}})
+    assert len(asyncio.run(cancel())) == cancelled

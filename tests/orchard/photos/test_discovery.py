@@ -1,0 +1,598 @@
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+from pyiceberg.catalog import Catalog
+from pyiceberg.partitioning import PartitionField, PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.transforms import IdentityTransform
+from pyiceberg.types import FloatType, ListType, NestedField, StringType
+
+from orchard.lake.tables import open_catalog, table_or_none
+from orchard.photos import discovery
+from orchard.photos.discovery import Found, MassDeletionError, find
+from orchard.photos.listing import canonical_prefix, list_photos
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def _table(*names: str) -> Schema:
+    fields = [NestedField(i, name, StringType(), required=False) for i, name in enumerate(names, start=1)]
+    return Schema(*fields)
+
+
+# As spark_jobs/lake.py makes them.
+EMBEDDINGS = Schema(
+    *_table("uri", "etag", "label", "extractor_id", "run_id").fields,
+    NestedField(6, "embedding", ListType(7, FloatType(), element_required=False), required=False),
+)
+REJECTS = _table("uri", "etag", "reason", "extractor_id", "run_id")
+NO_LABEL = "no label: the photo stands at the top, in no folder that names its label; move it into one"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Photos in a folder or a bucket, and a lake beside them."""
+
+    catalog: Catalog
+    database: str
+    top: str
+    put: Callable[[str, bytes], None]
+    remove: Callable[[str], None]
+
+    def find(
+        self, run_id: str = "r1", *below: str, extractor: str = "e1", meant: bool = False, limit: int | None = None
+    ) -> Found:
+        prefixes = [self.top + part for part in below or ("",)]
+        return find(self.catalog, self.database, run_id, extractor, prefixes, mass_deletion_meant=meant, limit=limit)
+
+    def rows(self, run_id: str, extractor: str = "e1") -> list[dict[str, Any]]:
+        everything = self.catalog.load_table((self.database, "batches")).scan().to_arrow().to_pylist()
+        return [row for row in everything if (row["run_id"], row["extractor_id"]) == (run_id, extractor)]
+
+    def batch(self, run_id: str = "r1", extractor: str = "e1") -> dict[str, str]:
+        """Return a batch as {path below the top: action}."""
+        rows = self.rows(run_id, extractor)
+        actions = {row["uri"].removeprefix(self.top): row["action"] for row in rows}
+        assert len(actions) == len(rows)
+        return actions
+
+    def fill(self, *paths: str) -> None:
+        for path in paths:
+            self.put(path, path.encode())
+
+    def listed(self) -> dict[str, str]:
+        rows = [row for batch in list_photos(canonical_prefix(self.top)) for row in batch.to_pylist()]
+        return {row["uri"].removeprefix(self.top): row["etag"] for row in rows}
+
+    def know(self, paths: Sequence[str] | None = None, extractor: str = "e1") -> None:
+        """Put photos into `embeddings`, as step 1 would have: all that are there now, unless told which."""
+        etags = self.listed()
+        self._append(
+            "embeddings",
+            EMBEDDINGS,
+            [{"uri": self.top + path, "etag": etags[path]} for path in paths or etags],
+            extractor,
+        )
+
+    def reject(self, path: str, reason: str, etag: str | None = None, extractor: str = "e1") -> None:
+        row = {"uri": self.top + path, "etag": etag or self.listed()[path], "reason": reason}
+        self._append("rejects", REJECTS, [row], extractor)
+
+    def _append(self, name: str, schema: Schema, rows: list[dict[str, Any]], extractor: str) -> None:
+        table = table_or_none(self.catalog, self.database, name)
+        if table is None:
+            ids = [schema.find_field(column).field_id for column in ("extractor_id", "run_id")]
+            parts = [PartitionField(i, 1000 + i, IdentityTransform(), f"part_{i}") for i in ids]
+            table = self.catalog.create_table((self.database, name), schema, partition_spec=PartitionSpec(*parts))
+        rows = [row | {"extractor_id": extractor, "run_id": "r0"} for row in rows]
+        table.append(pa.Table.from_pylist(rows, table.schema().as_arrow()))
+
+
+def on_disk(tmp_path: Path) -> Place:
+    top = tmp_path / "photos"
+    top.mkdir()
+
+    def put(path: str, data: bytes) -> None:
+        file = top / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+
+    def remove(path: str) -> None:
+        (top / path).unlink()
+
+    return Place(open_catalog(str(tmp_path / "lake"), "orchard"), "orchard", f"file://{top.resolve()}/", put, remove)
+
+
+def on_s3(aws: Any, bucket: str) -> Place:
+    s3, database = aws.client("s3"), f"db_{uuid.uuid4().hex[:8]}"
+
+    def put(path: str, data: bytes) -> None:
+        s3.put_object(Bucket=bucket, Key=path, Body=data)
+
+    def remove(path: str) -> None:
+        s3.delete_object(Bucket=bucket, Key=path)
+
+    return Place(open_catalog(f"s3://{bucket}/lake", database), database, f"s3://{bucket}/", put, remove)
+
+
+@pytest.fixture(params=["disk", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    if request.param == "disk":
+        return on_disk(tmp_path)
+    return on_s3(request.getfixturevalue("aws"), request.getfixturevalue("bucket"))
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Place:
+    return on_disk(tmp_path)
+
+
+def test_the_first_run_finds_everything(place: Place) -> None:
+    place.fill("Apple/1.jpg", "Apple/2.jpg", "Pear/small/3.PNG", "notes.txt")
+    before = datetime.now(UTC)
+    found = place.find()
+    assert found == Found(listed=3, added=3, changed=0, deleted=0)
+    assert (found.photos, found.nothing) == (3, False)
+    etags = place.listed()
+    rows = {row["uri"].removeprefix(place.top): row for row in place.rows("r1")}
+    assert {path: row["label"] for path, row in rows.items()} == {
+        "Apple/1.jpg": "Apple",
+        "Apple/2.jpg": "Apple",
+        "Pear/small/3.PNG": "small",
+    }
+    for path, row in rows.items():
+        assert (row["etag"], row["size"], row["action"]) == (etags[path], len(path), "add")
+        assert before <= row["found_at"] <= datetime.now(UTC)
+        assert abs((row["last_modified"] - before).total_seconds()) < 120
+    assert len({row["found_at"] for row in rows.values()}) == 1
+
+
+def test_added_changed_and_deleted(place: Place) -> None:
+    place.fill(*(f"Apple/{i}.jpg" for i in range(6)))
+    place.know()
+    etags = place.listed()
+    place.put("Apple/0.jpg", b"overwritten")
+    place.put("Pear/new.jpg", b"new")
+    place.remove("Apple/5.jpg")
+    assert place.find() == Found(listed=6, added=1, changed=1, deleted=1)
+    assert place.batch() == {"Apple/0.jpg": "change", "Pear/new.jpg": "add", "Apple/5.jpg": "delete"}
+    (deleted,) = (row for row in place.rows("r1") if row["action"] == "delete")
+    assert deleted["etag"] == etags["Apple/5.jpg"]
+    assert [deleted[name] for name in ("size", "last_modified", "label")] == [None] * 3
+
+
+def test_nothing_new_writes_nothing(disk: Place) -> None:
+    disk.fill("Apple/1.jpg")
+    disk.know()
+    found = disk.find()
+    assert found == Found(listed=1, added=0, changed=0, deleted=0)
+    assert found.nothing
+    assert disk.catalog.load_table((disk.database, "batches")).current_snapshot() is None
+
+
+def test_a_run_done_again_keeps_its_batch(place: Place) -> None:
+    place.fill(*(f"Apple/{i}.jpg" for i in range(6)))
+    place.know()
+    place.put("Apple/0.jpg", b"overwritten")
+    place.put("Pear/new.jpg", b"new")
+    place.remove("Apple/5.jpg")
+    first = place.find("r1")
+    rows = place.rows("r1")
+    place.fill("Pear/newer.jpg")
+    for i in range(1, 5):
+        place.remove(f"Apple/{i}.jpg")
+    again = place.find("r1")
+    assert (again.added, again.changed, again.deleted) == (first.added, first.changed, first.deleted) == (1, 1, 1)
+    assert again.listed == again.photos == 2  # nothing was listed but what is to be embedded
+    assert place.rows("r1") == rows
+    assert place.find("r2", meant=True) == Found(listed=3, added=2, changed=1, deleted=5)
+
+
+def test_another_extractor_has_seen_nothing(disk: Place) -> None:
+    disk.fill("Apple/1.jpg", "Apple/2.jpg")
+    disk.know(extractor="e1")
+    disk.reject("Apple/2.jpg", "not a photo", extractor="e2")
+    assert disk.find("r1", extractor="e1").nothing
+    assert disk.find("r1", extractor="e2") == Found(listed=2, added=1, changed=0, deleted=0)
+    assert disk.find("r1", extractor="e3") == Found(listed=2, added=2, changed=0, deleted=0)
+    assert disk.batch("r1", "e2") == {"Apple/1.jpg": "add"}
+
+
+def test_a_reject_is_tried_again_only_when_it_changes(disk: Place) -> None:
+    disk.fill("Apple/1.jpg", "Apple/2.jpg")
+    disk.reject("Apple/1.jpg", "truncated: no label: ...")
+    disk.reject("Apple/2.jpg", "truncated", etag='"older"')
+    assert disk.find() == Found(listed=2, added=0, changed=1, deleted=0)
+    assert disk.batch() == {"Apple/2.jpg": "change"}
+
+
+def test_a_reject_without_a_label_that_has_one_now_has_changed(disk: Place) -> None:
+    disk.fill("top.jpg", "Apple/1.jpg", "Apple/2.jpg")
+    assert disk.find("r1", "Apple").added == 2
+    assert {row["label"] for row in disk.rows("r1")} == {None}
+    disk.reject("Apple/1.jpg", NO_LABEL)
+    disk.reject("Apple/2.jpg", NO_LABEL)
+    assert disk.find("r2", "Apple").nothing  # it has none still
+    assert disk.find("r3") == Found(listed=3, added=1, changed=2, deleted=0)
+    assert {row["uri"].removeprefix(disk.top): (row["action"], row["label"]) for row in disk.rows("r3")} == {
+        "top.jpg": ("add", None),
+        "Apple/1.jpg": ("change", "Apple"),
+        "Apple/2.jpg": ("change", "Apple"),
+    }
+
+
+def test_an_embedded_photo_whose_prefix_gives_no_label_is_left_as_it_is(disk: Place) -> None:
+    disk.fill("Apple/1.jpg")
+    disk.know()
+    assert disk.find("r1", "Apple").nothing
+
+
+@pytest.mark.parametrize("prefixes", [("", "Apple"), ("Apple", ""), ("Apple", "", "Apple/deep", "")])
+def test_overlapping_prefixes_count_once_and_the_outermost_gives_the_label(
+    disk: Place, prefixes: tuple[str, ...]
+) -> None:
+    paths = [f"Apple/{i}.jpg" for i in range(30)] + ["Apple/deep/1.jpg"]
+    disk.fill(*paths)
+    assert disk.find("r1", *prefixes) == Found(listed=31, added=31, changed=0, deleted=0)
+    assert {row["uri"].removeprefix(disk.top): row["label"] for row in disk.rows("r1")} == {
+        path: path.split("/")[-2] for path in paths
+    }
+
+
+def test_overlapping_prefixes_of_a_bucket(aws: Any, bucket: str) -> None:
+    place = on_s3(aws, bucket)
+    place.fill("photos/a/1.jpg", "photos/2.jpg", "photos-old/a/3.jpg", "other/4.jpg")
+    assert place.find("r1", "photos", "photos/", "photos/a/", "photos-old/") == Found(3, 3, 0, 0)
+    assert sorted(place.batch()) == ["photos-old/a/3.jpg", "photos/2.jpg", "photos/a/1.jpg"]
+
+
+def test_photos_elsewhere_in_the_lake_are_left_alone(disk: Place) -> None:
+    """Also those whose uris begin alike."""
+    disk.fill("photos/a/1.jpg", "photos-old/a/2.jpg", "other/a/3.jpg", "photos/4.jpg")
+    disk.know()
+    for path in ("photos-old/a/2.jpg", "other/a/3.jpg", "photos/4.jpg"):
+        disk.remove(path)
+    assert disk.find("r1", "photos/", meant=True) == Found(listed=1, added=0, changed=0, deleted=1)
+    assert disk.batch() == {"photos/4.jpg": "delete"}
+
+
+class TestLimit:
+    def test_the_first_by_uri_and_all_deletions(self, place: Place) -> None:
+        place.fill(*(f"Apple/{i}.jpg" for i in range(8)))
+        place.know()
+        place.put("Apple/3.jpg", b"overwritten")
+        place.remove("Apple/0.jpg")
+        place.fill("Apple/10.jpg", "Pear/1.jpg", "Zebra/1.jpg")
+        assert place.find("r1", limit=2) == Found(listed=10, added=1, changed=1, deleted=1, left=2)
+        assert place.batch() == {"Apple/0.jpg": "delete", "Apple/10.jpg": "add", "Apple/3.jpg": "change"}
+        # Done again with another limit, it is the same batch, and nothing is looked for.
+        for limit in (1, 100, None):
+            assert place.find("r1", limit=limit) == Found(listed=2, added=1, changed=1, deleted=1, left=0)
+        assert len(place.rows("r1")) == 3
+        for limit in (4, 5, None):
+            assert place.find(f"enough {limit}", limit=limit).left == 0
+
+    @pytest.mark.parametrize("limit", [0, -1])
+    def test_less_than_one(self, disk: Place, limit: int) -> None:
+        with pytest.raises(ValueError) as caught:
+            disk.find(limit=limit)
+        assert str(caught.value) == f"limit is {limit}: expected 1 or more photos, or None for all."
+
+    @pytest.mark.parametrize("limit", [1, 3, 7])
+    def test_repeated_runs_take_what_one_without_a_limit_takes(self, disk: Place, limit: int) -> None:
+        disk.fill(*(f"{'Apple' if i % 3 else '🍎'}/{i}.jpg" for i in range(7)))
+        assert disk.find("whole").added == 7
+        taken: dict[str, str] = {}
+        for run in range(9):
+            found = disk.find(f"r{run}", limit=limit)
+            if found.nothing:
+                break
+            assert found.photos == min(limit, 7 - len(taken))
+            assert found.left == 7 - len(taken) - found.photos
+            batch = disk.batch(f"r{run}")
+            assert not taken.keys() & batch.keys()
+            taken |= batch
+            disk.know(list(batch))
+        assert taken == disk.batch("whole")
+
+
+def test_a_photo_that_stands_in_both_tables_is_found_once(disk: Place) -> None:
+    """As after a kill between the two commits of a step that is done again."""
+    disk.fill("Apple/1.jpg", "Apple/2.jpg", *(f"Pear/{i}.jpg" for i in range(9)))
+    disk.know()
+    disk.reject("Apple/1.jpg", "truncated")
+    disk.reject("Apple/2.jpg", "truncated")
+    disk.put("Apple/1.jpg", b"overwritten")
+    disk.remove("Apple/2.jpg")
+    assert disk.find() == Found(listed=10, added=0, changed=1, deleted=1)
+    assert disk.batch() == {"Apple/1.jpg": "change", "Apple/2.jpg": "delete"}
+
+
+def test_a_look_writes_nothing(disk: Place) -> None:
+    disk.fill("Apple/1.jpg", "Apple/2.jpg")
+    look = find(disk.catalog, disk.database, "r1", "e1", [disk.top], limit=1, write=False)
+    assert disk.batch() == {}
+    assert look == disk.find(limit=1) == Found(listed=2, added=1, changed=0, deleted=0, left=1)
+
+
+def test_the_callers_client_lists(aws: Any, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = on_s3(aws, bucket)
+    place.fill("Apple/1.jpg")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
+    found = find(place.catalog, place.database, "r1", "e1", [place.top], s3=aws.client("s3"))
+    assert found.added == 1
+
+
+class TestMassDeletion:
+    def lose(self, place: Place, held: int, lost: int, folder: str = "Apple") -> None:
+        place.fill(*(f"{folder}/{i}.jpg" for i in range(held)))
+        place.know([f"{folder}/{i}.jpg" for i in range(held)])
+        for i in range(lost):
+            place.remove(f"{folder}/{i}.jpg")
+
+    @pytest.mark.parametrize(("held", "lost"), [(5, 1), (10, 2), (35, 7)])
+    def test_a_fifth_may_go(self, disk: Place, held: int, lost: int) -> None:
+        self.lose(disk, held, lost)
+        assert disk.find() == Found(listed=held - lost, added=0, changed=0, deleted=lost)
+
+    def test_more_stops_the_run(self, disk: Place) -> None:
+        self.lose(disk, 14, 3)
+        disk.fill("Apple/new.jpg")
+        with pytest.raises(MassDeletionError) as caught:
+            disk.find()
+        assert str(caught.value) == (
+            f"3 of the 14 photos that the lake holds under {disk.top} are not there any more: "
+            "more than 20%, so nothing is deleted and the run stops. If an upload or a mount failed, mend it and run "
+            "again; if they were meant to go, say so: --mass-deletion-meant, or the Param "
+            "mass_deletion_meant of the DAG."
+        )
+        assert disk.batch() == {}
+        assert disk.find(meant=True) == Found(listed=12, added=1, changed=0, deleted=3)
+
+    def test_a_folder_that_lists_empty(self, disk: Place) -> None:
+        self.lose(disk, 3, 3)
+        with pytest.raises(MassDeletionError, match=r"^3 of the 3 photos"):
+            disk.find()
+
+    def test_each_prefix_counts_for_itself(self, disk: Place) -> None:
+        self.lose(disk, 30, 0, "Apple")
+        self.lose(disk, 2, 1, "Pear")
+        with pytest.raises(
+            MassDeletionError, match=r"^1 of the 2 photos that the lake holds under .*/photos/Pear/ are"
+        ):
+            disk.find("r1", "Apple", "Pear")
+        with pytest.raises(
+            MassDeletionError, match=r"^1 of the 2 photos that the lake holds under .*/photos/Pear/ are"
+        ):
+            disk.find("r1", "", "Pear")
+        assert disk.find("r1") == Found(listed=31, added=0, changed=0, deleted=1)
+
+    def test_rejects_count_as_held(self, disk: Place) -> None:
+        self.lose(disk, 4, 0)
+        disk.reject("Apple/gone.jpg", "not a photo", etag='"1"')
+        assert disk.find() == Found(listed=4, added=0, changed=0, deleted=1)
+
+    def test_other_extractors_photos_do_not_count(self, disk: Place) -> None:
+        self.lose(disk, 4, 0)
+        disk.fill("Apple/5.jpg")
+        disk.know(["Apple/5.jpg"], extractor="e2")
+        disk.remove("Apple/5.jpg")
+        assert disk.find().nothing
+
+
+class TestFailures:
+    """What fails leaves no batch, so that doing the run again finds all of it."""
+
+    def test_a_listing_that_breaks_off(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+        place.fill(*(f"Apple/{i}.jpg" for i in range(9)))
+
+        def breaks_off(*prefixes: str, client: Any) -> Iterator[pa.RecordBatch]:
+            (batch,) = list_photos(*prefixes, client=client)
+            yield batch.slice(0, 5)
+            raise PermissionError(13, "Permission denied", "/photos/Pear")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(discovery, "list_photos", breaks_off)
+            with pytest.raises(duckdb.Error, match="Permission denied"):
+                place.find()
+        assert place.batch() == {}
+        assert place.find().added == 9
+
+    def test_one_of_the_prefixes_is_missing(self, aws: Any, bucket: str) -> None:
+        place = on_s3(aws, bucket)
+        place.fill("Apple/1.jpg")
+        with pytest.raises(duckdb.Error, match="NoSuchBucket"):
+            find(place.catalog, place.database, "r1", "e1", [place.top, "s3://there-is-no-such-bucket/"])
+        assert place.batch() == {}
+
+    def test_a_folder_is_missing(self, disk: Place) -> None:
+        disk.fill("Apple/1.jpg")
+        with pytest.raises(NotADirectoryError, match="there is no such folder"):
+            disk.find("r1", "Apple", "Pear")
+        assert disk.batch() == {}
+
+    def test_killed_while_it_writes(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+        place.fill("Apple/1.jpg")
+        rows = discovery._batch_rows
+
+        def killed(*args: Any) -> Iterator[pa.Table]:
+            yield from rows(*args)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(discovery, "_batch_rows", killed)
+            with pytest.raises(KeyboardInterrupt):
+                place.find()
+        assert place.batch() == {}
+        assert place.find().added == 1
+
+    def test_no_prefix(self, disk: Place) -> None:
+        with pytest.raises(ValueError) as caught:
+            find(disk.catalog, disk.database, "r1", "e1", [])
+        assert str(caught.value) == "Expected at least one prefix, s3://bucket/prefix or a folder, got none."
+
+    def test_nothing_is_left_behind(self, disk: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        scratch = tmp_path / "scratch"
+        scratch.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+        disk.fill("Apple/1.jpg")
+        disk.find()
+        with pytest.raises(NotADirectoryError):
+            disk.find("r2", "none")
+        assert list(scratch.iterdir()) == []
+
+
+ODD = [
+    "with space",
+    "100%",
+    "%25",
+    "a+b=c",
+    "#?~",
+    "\u00e9",
+    "e\u0301",
+    "🍎",
+    "line\nbreak",
+    "back\\slash",
+    "'quote\"",
+    "$1",
+]
+
+
+def test_odd_names_are_known_again(place: Place) -> None:
+    place.fill(*(f"{name}/{name}.jpg" for name in ODD))
+    assert place.find("it's 100% #1\n", extractor="e'1").added == len(ODD)
+    assert place.batch("it's 100% #1\n", "e'1") == {f"{name}/{name}.jpg": "add" for name in ODD}
+    assert place.find("it's 100% #1\n", extractor="e'1").added == len(ODD)
+    place.know(extractor="e'1")
+    assert place.find("r2", extractor="e'1").nothing
+    assert place.find("r2", *(f"{name}/" for name in ODD), extractor="e'1").nothing
+    place.remove("%25/%25.jpg")
+    assert place.find("r3", extractor="e'1").deleted == 1
+    assert place.batch("r3", "e'1") == {"%25/%25.jpg": "delete"}
+
+
+def test_keys_that_only_s3_has_are_known_again(aws: Any, bucket: str) -> None:
+    place = on_s3(aws, bucket)
+    keys = ["a//b.jpg", "./x.jpg", "a/../b.jpg", "/lead.jpg", "x.jpg"]
+    place.fill(*keys, "a/")
+    assert place.find() == Found(5, 5, 0, 0)
+    assert place.batch() == dict.fromkeys(keys, "add")
+    assert {row["uri"].removeprefix(place.top): row["label"] for row in place.rows("r1")}["a//b.jpg"] == "a"
+    place.know()
+    assert place.find("r2").nothing
+
+
+def test_large_batches_are_one_commit(disk: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "_ROWS", 2048)
+    disk.fill(*(f"Apple/{i}.jpg" for i in range(3000)))
+    table = disk.catalog.load_table((disk.database, "batches"))
+    before = len(table.metadata.metadata_log)
+    assert disk.find().added == 3000
+    assert len(table.refresh().metadata.metadata_log) == before + 1
+    assert len(disk.batch()) == 3000
+
+
+def run_python(code: str, *arguments: str | Path, **environment: str) -> Any:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": f"{REPOSITORY / 'plugins'}", **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+IN_ANOTHER_ZONE = """
+import json, sys
+from orchard.photos.discovery import find
+from orchard.lake.tables import open_catalog
+catalog = open_catalog(sys.argv[1])
+assert find(catalog, "orchard", "r1", "e1", [sys.argv[2]]).added == 1
+(row,) = catalog.load_table("orchard.batches").scan().to_arrow().to_pylist()
+print(json.dumps([row["last_modified"].isoformat(), row["found_at"].isoformat()]))
+"""
+
+
+def test_the_machines_time_zone_does_not_matter(tmp_path: Path) -> None:
+    photo = tmp_path / "photos" / "Apple" / "1.jpg"
+    photo.parent.mkdir(parents=True)
+    photo.write_bytes(b"photo")
+    os.utime(photo, (0, 1_700_000_000))
+    modified, found_at = run_python(IN_ANOTHER_ZONE, tmp_path / "lake", tmp_path / "photos", TZ="Asia/Kolkata")
+    assert modified == "2023-11-14T22:13:20+00:00"
+    assert abs((datetime.fromisoformat(found_at) - datetime.now(UTC)).total_seconds()) < 120
+
+
+MEMORY = """
+import json, resource, sys
+from datetime import UTC, datetime
+import pyarrow as pa
+from pyiceberg.schema import Schema
+from pyiceberg.types import NestedField, StringType
+from orchard.photos import discovery
+from orchard.lake.tables import append, open_catalog
+from orchard.photos.listing import SCHEMA
+
+N, STEP = int(sys.argv[2]), 50_000
+NAMES = ("uri", "etag", "label", "extractor_id", "run_id")
+
+def listing(changed):
+    def list_photos(prefix, client=None):
+        for start in range(0, N, STEP):
+            ids = range(start, min(N, start + STEP))
+            uris = [f"{prefix}some-folder/label-{i % 131}/photo-{i:012}-abcdef.jpg" for i in ids]
+            etags = [f'"{i + (changed and i % 10 == 0):032x}"' for i in ids]
+            labels = [f"label-{i % 131}" for i in ids]
+            columns = [uris, etags, [1] * len(ids), [datetime(2026, 1, 1, tzinfo=UTC)] * len(ids), labels]
+            yield pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, SCHEMA)], schema=SCHEMA)
+    return list_photos
+
+def peak():  # MB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+catalog = open_catalog(sys.argv[1])
+prefix = "s3://any/"
+N, all_of_them = 1000, N
+discovery.list_photos = listing(False)
+discovery.find(catalog, "orchard", "r0", "e0", [prefix])  # what it takes whatever is found
+N, start = all_of_them, peak()
+assert discovery.find(catalog, "orchard", "r1", "e1", [prefix]).added == N
+first = peak()
+schema = Schema(*(NestedField(i, name, StringType()) for i, name in enumerate(NAMES, 1)))
+known = catalog.create_table("orchard.embeddings", schema)
+append(
+    known,
+    (
+        pa.table({n: batch[n] for n in NAMES[:3]} | {n: ["e1"] * len(batch) for n in NAMES[3:]})
+        for batch in listing(False)(prefix)
+    ),
+)
+before = peak()
+discovery.list_photos = listing(True)
+found = discovery.find(catalog, "orchard", "r2", "e1", [prefix])
+assert (found.listed, found.added, found.changed, found.deleted) == (N, 0, N // 10, 0), found
+print(json.dumps([start, first - start, peak() - before]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kilobytes on Linux")
+def test_memory_is_bounded(tmp_path: Path) -> None:
+    """In MB, of resident memory; what grows with the listing is DuckDB's, and spills at 512 MB."""
+    _before, all_new, all_known = run_python(MEMORY, tmp_path / "lake", "300000")
+    assert all_new < 450
+    assert all_known < 200
