@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from benchmarks.job import SLOTS, Job, Step
-from spark_jobs import photos
-from spark_jobs.extractors import BATCH, Engine, Extractor, open_engine
+from spark_jobs.extractor import photos
+from spark_jobs.extractor.engines import BATCH, Engine, Extractor, open_engine
 
 FloatArray = NDArray[np.float32]
 

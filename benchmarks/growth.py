@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spark_jobs.basis import Basis, Request
-from spark_jobs.moments import Moments
+from spark_jobs.exact.basis import Basis, Request
+from spark_jobs.exact.moments import Moments
 
 _COMPONENTS = 100
 

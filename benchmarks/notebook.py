@@ -46,8 +46,8 @@ def start(job: Job) -> Step:
 def _step(spark: Any, job: Job) -> None:
     from pyspark.sql import functions as F
 
-    from spark_jobs.architectures import ARCHITECTURES
-    from spark_jobs.keras_models import build
+    from spark_jobs.extractor.architectures import ARCHITECTURES
+    from spark_jobs.extractor.keras_models import build
 
     model = build(ARCHITECTURES["mobilenet_v2"], job.weights)
     weights = spark.sparkContext.broadcast(model.get_weights())

@@ -6,10 +6,10 @@ from benchmarks.job import RUN_ID, SLOTS, Job, Step
 
 def start(job: Job) -> Step:
     """Open the lake's Spark session, and no more."""
-    from spark_jobs.artefact import Extractor
     from spark_jobs.extract_embeddings import extract
-    from spark_jobs.location import LakeLocation
-    from spark_jobs.session import open_lake
+    from spark_jobs.extractor.artefact import Extractor
+    from spark_jobs.tables.location import LakeLocation
+    from spark_jobs.tables.session import open_lake
 
     extractor_id = Extractor.from_bytes(job.artefact.read_bytes()).extractor_id
     lake = open_lake(LakeLocation.parse(str(job.out)), "bench", SLOTS)

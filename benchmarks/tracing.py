@@ -20,8 +20,8 @@ _FILE = "trace.jsonl"
 def install(folder: Path) -> None:
     """Wrap the parts of step 1; what they note goes to a file in `folder`."""
     from spark_jobs import extract_embeddings
-    from spark_jobs.batch import Batch
-    from spark_jobs.lake import Lake
+    from spark_jobs.tables.batch import Batch
+    from spark_jobs.tables.lake import Lake
 
     file = str(folder / _FILE)
 
@@ -66,7 +66,7 @@ def _note(file: str, event: str, at: float | None = None) -> None:
 
 def _traced(task: Callable[..., Any], file: str, artefact: str, engine: str) -> Callable[..., Any]:
     def traced(batches: Iterable[Any]) -> Iterator[Any]:
-        from spark_jobs.worker import load_engine
+        from spark_jobs.running.worker import load_engine
 
         worker = f"worker {os.getpid()}"
         entered = time.time()

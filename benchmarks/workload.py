@@ -113,7 +113,7 @@ def find_batch(job: Job) -> None:
     """Let discovery fix the batch on a fresh lake, as it does before step 1."""
     from orchard.lake.tables import open_catalog
     from orchard.photos.discovery import find
-    from spark_jobs.artefact import Extractor
+    from spark_jobs.extractor.artefact import Extractor
 
     extractor_id = Extractor.from_bytes(job.artefact.read_bytes()).extractor_id
     find(open_catalog(str(job.out)), "orchard", RUN_ID, extractor_id, [str(job.photos)])

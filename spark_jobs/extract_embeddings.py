@@ -14,15 +14,15 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from spark_jobs.batch import Batch
-from spark_jobs.extractors import ENGINES, Extractor
-from spark_jobs.lake import Lake
-from spark_jobs.location import LakeLocation
-from spark_jobs.objects import read_whole
-from spark_jobs.outcome import Outcome
-from spark_jobs.progress import Progress
-from spark_jobs.session import log_to_stderr, open_lake
-from spark_jobs.worker import OUTCOME, embedding_task, load_engine
+from spark_jobs.extractor.engines import ENGINES, Extractor
+from spark_jobs.running.objects import read_whole
+from spark_jobs.running.outcome import Outcome
+from spark_jobs.running.progress import Progress
+from spark_jobs.running.worker import OUTCOME, embedding_task, load_engine
+from spark_jobs.tables.batch import Batch
+from spark_jobs.tables.lake import Lake
+from spark_jobs.tables.location import LakeLocation
+from spark_jobs.tables.session import log_to_stderr, open_lake
 
 _LOG = logging.getLogger("extract")
 _SMALLEST_TASK, _LARGEST_TASK = 256, 4096  # photos: seconds of work, against the fixed cost of a task, and its file

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from spark_jobs.lake import Lake
-from spark_jobs.location import LakeLocation
-from spark_jobs.outcome import Outcome
-from spark_jobs.session import log_to_stderr, open_lake
+from spark_jobs.running.outcome import Outcome
+from spark_jobs.tables.lake import Lake
+from spark_jobs.tables.location import LakeLocation
+from spark_jobs.tables.session import log_to_stderr, open_lake
 
 _LOG = logging.getLogger("maintain")
 MAINTAINED = "orchard.maintained-at"  # property of `batches`, which plugins/orchard/lake/ledger.py reads

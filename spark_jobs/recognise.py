@@ -18,14 +18,15 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import And, EqualTo
 
 from orchard.lake.tables import open_catalog, table_or_none
-from spark_jobs import photos, shelf
-from spark_jobs.artefact import Extractor, ExtractorError
-from spark_jobs.basis import Basis
-from spark_jobs.extractors import open_engine
-from spark_jobs.location import LakeLocation
-from spark_jobs.objects import read_whole
-from spark_jobs.recogniser import Recogniser
-from spark_jobs.vectors import matrix
+from spark_jobs.exact.basis import Basis
+from spark_jobs.exact.recogniser import Recogniser
+from spark_jobs.extractor import photos
+from spark_jobs.extractor.artefact import Extractor, ExtractorError
+from spark_jobs.extractor.engines import open_engine
+from spark_jobs.running import shelf
+from spark_jobs.running.objects import read_whole
+from spark_jobs.tables.location import LakeLocation
+from spark_jobs.tables.vectors import matrix
 
 LABELS = 3
 NEIGHBOURS = 5

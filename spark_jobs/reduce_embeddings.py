@@ -9,12 +9,14 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
-from spark_jobs import coordinates, exports, pictures, recognisers, totals
-from spark_jobs.basis import Request
-from spark_jobs.lake import Lake
-from spark_jobs.location import LakeLocation
-from spark_jobs.outcome import Outcome
-from spark_jobs.session import log_to_stderr, open_lake
+from spark_jobs.exact.basis import Request
+from spark_jobs.exports import pictures
+from spark_jobs.exports import plain_files as exports
+from spark_jobs.running.outcome import Outcome
+from spark_jobs.tables import coordinates, recognisers, totals
+from spark_jobs.tables.lake import Lake
+from spark_jobs.tables.location import LakeLocation
+from spark_jobs.tables.session import log_to_stderr, open_lake
 
 _LOG = logging.getLogger("reduce")
 

@@ -20,14 +20,14 @@ from typing import Any
 from orchard.lake import ledger
 from orchard.lake.tables import RUNS, open_catalog
 from orchard.photos.discovery import Found, MassDeletionError, find
-from spark_jobs import shelf
-from spark_jobs.artefact import Extractor, ExtractorError
 from spark_jobs.extract_embeddings import Extracted, extract
-from spark_jobs.extractors import ENGINES
-from spark_jobs.lake import Lake
-from spark_jobs.location import LakeLocation
+from spark_jobs.extractor.artefact import Extractor, ExtractorError
+from spark_jobs.extractor.engines import ENGINES
 from spark_jobs.reduce_embeddings import Options, Reduced, add_options, read_options, reduce_run
-from spark_jobs.session import log_to_stderr, open_lake
+from spark_jobs.running import shelf
+from spark_jobs.tables.lake import Lake
+from spark_jobs.tables.location import LakeLocation
+from spark_jobs.tables.session import log_to_stderr, open_lake
 
 _LOG = logging.getLogger("run_local")
 

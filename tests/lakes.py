@@ -11,10 +11,10 @@ import numpy as np
 
 from local.sample_photos import LABELS, render
 from orchard.lake.tables import open_catalog
-from spark_jobs.lake import Lake
-from spark_jobs.location import LakeLocation
-from spark_jobs.objects import file_etag
-from spark_jobs.session import open_lake
+from spark_jobs.running.objects import file_etag
+from spark_jobs.tables.lake import Lake
+from spark_jobs.tables.location import LakeLocation
+from spark_jobs.tables.session import open_lake
 
 SLOTS = 2
 

@@ -1,4 +1,4 @@
-"""Tables of the steps, made with pyiceberg as spark_jobs/lake.py makes them with Spark, and filled with rows."""
+"""Tables of the steps, made with pyiceberg as spark_jobs/tables/lake.py makes them with Spark, and filled with rows."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

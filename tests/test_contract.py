@@ -9,7 +9,7 @@ import pytest
 from orchard.cluster.request import STEPS
 from orchard.plan import request_json
 from spark_jobs import extract_embeddings, maintain_tables, reduce_embeddings
-from spark_jobs.location import LakeLocation
+from spark_jobs.tables.location import LakeLocation
 from tests.databricks.bundle import parameters
 from tests.plans import CODE, EXTRACTOR, plan
 

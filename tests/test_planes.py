@@ -80,13 +80,13 @@ def test_nor_does_anything_that_the_control_plane_imports(tmp_path: Path) -> Non
 
 def test_nor_does_anything_that_the_data_plane_imports(tmp_path: Path) -> None:
     names = modules("spark_jobs")
-    assert "spark_jobs.worker" in names
+    assert "spark_jobs.running.worker" in names
     assert "airflow" not in loaded_by(names, tmp_path)
 
 
 def test_a_worker_starts_with_little(tmp_path: Path) -> None:
     """Each Python worker of Spark imports this before its first photo: every package is waited for."""
-    loaded = loaded_by(["spark_jobs.worker"], tmp_path)
+    loaded = loaded_by(["spark_jobs.running.worker"], tmp_path)
     assert not loaded & {"tensorflow", "keras", "nncf", "matplotlib", "pyiceberg", "duckdb", "boto3", "botocore"}
     assert {"numpy", "pyarrow", "PIL", "obstore"} <= loaded
 

@@ -13,9 +13,9 @@ from pyiceberg.expressions import EqualTo
 
 from orchard.lake.sums import Sums, sums
 from orchard.lake.tables import open_catalog, replace_run
-from spark_jobs.basis import Request
-from spark_jobs.objects import read_whole
+from spark_jobs.exact.basis import Request
 from spark_jobs.reduce_embeddings import Options
+from spark_jobs.running.objects import read_whole
 
 _LOG = logging.getLogger("check")
 

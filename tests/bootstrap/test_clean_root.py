@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spark_jobs import photos
-from spark_jobs.extractors import Extractor, open_engine
+from spark_jobs.extractor import photos
+from spark_jobs.extractor.engines import Extractor, open_engine
 from tests.artefacts import REPOSITORY
 from tests.bootstrap import clean_root
 from tests.lakes import sample

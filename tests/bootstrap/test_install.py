@@ -17,8 +17,8 @@ import pyspark
 import pytest
 
 from bootstrap.wheelhouse import stage
-from spark_jobs import photos
-from spark_jobs.extractors import Extractor, open_engine
+from spark_jobs.extractor import photos
+from spark_jobs.extractor.engines import Extractor, open_engine
 from tests.artefacts import REPOSITORY
 from tests.bootstrap.conftest import BIN, INSTALL, Install
 from tests.bootstrap.small import fold, member, tar

@@ -15,8 +15,9 @@ def main(artefact: str, photo: str, answer: str) -> None:
         import openvino
         import pyspark
 
-        from spark_jobs import objects, photos
-        from spark_jobs.worker import load_engine
+        from spark_jobs.extractor import photos
+        from spark_jobs.running import objects
+        from spark_jobs.running.worker import load_engine
 
         extractor, engine = load_engine(artefact, "openvino")
         pixels = photos.decode(objects.read_whole(path), extractor.input_size)

@@ -102,9 +102,11 @@ def test_the_wheel_has_what_the_tasks_name(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         archive.extractall(tmp_path / "unpacked")
-    jobs = {f"spark_jobs/{path.name}" for path in (REPOSITORY / "spark_jobs").glob("*.py")}
-    assert jobs <= names
-    assert {"orchard/discovery.py", "orchard/sums.py", "orchard_job/find.py", "orchard_job/check.py"} <= names
+    plugins = REPOSITORY / "plugins"
+    code = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "spark_jobs").rglob("*.py")}
+    code |= {path.relative_to(plugins).as_posix() for path in (plugins / "orchard").rglob("*.py")}
+    assert code <= names
+    assert {"orchard/photos/discovery.py", "orchard_job/find.py", "orchard_job/check.py"} <= names
     lines = (tmp_path / "unpacked" / f"{name}-0.1.0.dist-info" / "entry_points.txt").read_text().splitlines()
     entries = dict(line.split(" = ") for line in lines if " = " in line)
     asked = [task["python_wheel_task"] for task in TASKS.values() if "python_wheel_task" in task]

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from spark_jobs.moments import Moments
+from spark_jobs.exact.moments import Moments
 from tests.e2e.house import LakeUnderTest
 
 

@@ -92,7 +92,7 @@ def _assert_extract_failed(run: Run) -> None:
         log = run.log("extract", attempt)
         _, _, traceback = log.partition("The job left this traceback:\n")
         assert traceback.startswith("Traceback (most recent call last):\n")
-        assert "spark_jobs.artefact.ExtractorError: Not an extractor's artefact, or a damaged one" in traceback
+        assert "artefact.ExtractorError: Not an extractor's artefact, or a damaged one" in traceback
         _, _, said = log.partition("stdout.gz:\n")
         assert "ExtractorError" in said
         assert "is FAILED; see the traceback above." in log

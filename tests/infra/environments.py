@@ -8,7 +8,7 @@ import numpy as np
 
 from bootstrap.wheelhouse import LISTS
 from infra.__main__ import main
-from spark_jobs.artefact import Extractor, Spec
+from spark_jobs.extractor.artefact import Extractor, Spec
 from tests.artefacts import REPOSITORY
 from tests.bootstrap.small import fold, tar
 

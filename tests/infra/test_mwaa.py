@@ -27,9 +27,12 @@ def test_the_dags_import_from_what_is_built(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "plugins.zip") as archive:
         names = archive.namelist()
         archive.extractall(plugins)
-    assert {".airflowignore", "orchard_plugin.py", "orchard/report.html.j2", "spark_jobs/extract_embeddings.py"} < {
-        *names
-    }
+    assert {
+        ".airflowignore",
+        "orchard_plugin.py",
+        "orchard/report/report.html.j2",
+        "spark_jobs/extract_embeddings.py",
+    } < {*names}
     assert not [name for name in names if "__pycache__" in name]
     paths = os.pathsep.join([str(tmp_path / "dags"), str(plugins)])
     environment = {**os.environ, "PYTHONPATH": paths, "AIRFLOW_HOME": str(tmp_path / "home")}

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from spark_jobs import photos
+from spark_jobs.extractor import photos
 from tests.artefacts import MAIN_PYTHON, REAL_WEIGHTS, REPOSITORY, SHARED, run_export
 
 

@@ -19,9 +19,9 @@ import keras
 import numpy as np
 
 from spark_jobs import export_extractor
-from spark_jobs.architectures import ARCHITECTURES
-from spark_jobs.artefact import Extractor
-from spark_jobs.extractors import open_engine
+from spark_jobs.extractor.architectures import ARCHITECTURES
+from spark_jobs.extractor.artefact import Extractor
+from spark_jobs.extractor.engines import open_engine
 
 
 def embed(name: str, artefact: Path, weights: Path | None, pixels: np.ndarray) -> np.ndarray:

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spark_jobs import export_extractor, quantisation
-from spark_jobs.architectures import ARCHITECTURES
-from spark_jobs.artefact import Extractor, ExtractorError
-from spark_jobs.extractors import open_engine
+from spark_jobs import export_extractor
+from spark_jobs.extractor import quantisation
+from spark_jobs.extractor.architectures import ARCHITECTURES
+from spark_jobs.extractor.artefact import Extractor, ExtractorError
+from spark_jobs.extractor.engines import open_engine
 
 
 def test_the_same_export_has_the_same_id(random_artefact, exported):

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 from pyspark.errors import PythonException
 
-from spark_jobs import photos
-from spark_jobs.artefact import Extractor
 from spark_jobs.extract_embeddings import extract, main, tasks
-from spark_jobs.extractors import open_engine
-from spark_jobs.lake import Lake
+from spark_jobs.extractor import photos
+from spark_jobs.extractor.artefact import Extractor
+from spark_jobs.extractor.engines import open_engine
+from spark_jobs.tables.lake import Lake
 from tests.lakes import contents, new_lake, row, sample, set_batch
 
 JPEG = io.BytesIO()

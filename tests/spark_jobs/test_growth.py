@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from spark_jobs.basis import Request
+from spark_jobs.exact.basis import Request
+from spark_jobs.exact.moments import Moments
 from spark_jobs.extract_embeddings import extract
-from spark_jobs.lake import Lake
-from spark_jobs.moments import Moments
 from spark_jobs.reduce_embeddings import Options, reduce_run
+from spark_jobs.tables.lake import Lake
 from tests.lakes import contents, embeddings, new_lake, row, sample, set_batch
 
 NAMES = [f"{label}/{number}.jpg" for label in ("Apple", "Banana", "Lemon") for number in range(5)]

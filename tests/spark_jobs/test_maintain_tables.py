@@ -15,11 +15,11 @@ import pytest
 from orchard.lake import ledger
 from orchard.lake.tables import open_catalog
 from spark_jobs import maintain_tables
-from spark_jobs.basis import Request
+from spark_jobs.exact.basis import Request
 from spark_jobs.extract_embeddings import extract
-from spark_jobs.lake import Lake
 from spark_jobs.maintain_tables import Maintained, main, maintain
 from spark_jobs.reduce_embeddings import Options, reduce_run
+from spark_jobs.tables.lake import Lake
 from tests.artefacts import REPOSITORY
 from tests.lakes import contents, new_lake, row, sample, set_batch
 
@@ -135,8 +135,8 @@ def test_days_that_cannot_be_meant(days: str, capsys: pytest.CaptureFixture[str]
 # In processes of their own: a Spark that runs already has other credentials.
 FILL = """
 import sys
-from spark_jobs.location import LakeLocation
-from spark_jobs.session import open_lake
+from spark_jobs.tables.location import LakeLocation
+from spark_jobs.tables.session import open_lake
 lake = open_lake(LakeLocation.parse(*sys.argv[1:]), "tests", 2)
 lake.create_tables("rejects")
 for number in range(3):
@@ -147,9 +147,9 @@ LATER = """
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from spark_jobs.location import LakeLocation
+from spark_jobs.tables.location import LakeLocation
 from spark_jobs.maintain_tables import maintain
-from spark_jobs.session import open_lake
+from spark_jobs.tables.session import open_lake
 lake = open_lake(LakeLocation.parse(*sys.argv[1:]), "tests", 2)
 print(asdict(maintain(lake, keep_days=30, now=datetime.now(UTC) + timedelta(days=31))))
 """

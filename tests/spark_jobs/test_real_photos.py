@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from spark_jobs.basis import Request
+from spark_jobs.exact.basis import Request
 from spark_jobs.extract_embeddings import extract
 from spark_jobs.reduce_embeddings import Options, reduce_run
 from tests.lakes import embeddings, new_lake, row, set_batch

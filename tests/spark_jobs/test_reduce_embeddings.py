@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spark_jobs.basis import Request
+from spark_jobs.exact.basis import Request
 from spark_jobs.extract_embeddings import extract
-from spark_jobs.lake import Lake
 from spark_jobs.reduce_embeddings import Options, Reduced, add_options, read_options, reduce_run
+from spark_jobs.tables.lake import Lake
 from tests.lakes import contents, embeddings, new_lake, row, sample, set_batch
 
 FOUR = Options(Request(components=4, variance=None))

@@ -17,9 +17,9 @@ from orchard.commands.rollback import main as rollback
 from orchard.lake.ledger import behind
 from orchard.lake.sums import Sums, sums
 from orchard.lake.tables import open_catalog
-from spark_jobs.artefact import Extractor
-from spark_jobs.extractors import open_engine
-from spark_jobs.photos import decode
+from spark_jobs.extractor.artefact import Extractor
+from spark_jobs.extractor.engines import open_engine
+from spark_jobs.extractor.photos import decode
 from tests.lakes import sample
 
 REPOSITORY = Path(__file__).resolve().parents[2]

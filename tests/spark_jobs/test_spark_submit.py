@@ -11,7 +11,7 @@ import pyspark
 
 from orchard.lake.tables import open_catalog
 from orchard.photos.discovery import find
-from spark_jobs.session import JARS
+from spark_jobs.tables.session import JARS
 from tests.lakes import SLOTS, sample
 
 REPOSITORY = Path(__file__).resolve().parents[2]

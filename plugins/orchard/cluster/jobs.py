@@ -42,6 +42,8 @@ def package(folder: Path) -> tuple[bytes, str]:
     digest, buffer = hashlib.sha256(), io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(one for one in folder.rglob("*") if one.suffix in (".py", ".properties")):
+            if "__pycache__" in path.parts:
+                continue
             data = path.read_bytes()
             name = f"{folder.name}/{path.relative_to(folder).as_posix()}"
             digest.update(f"{name}\0{len(data)}\0".encode() + data)

@@ -1,8 +1,8 @@
 """Spark's configuration of a cluster, computed from its instance types; what a job sets by itself is not here.
 
 EMR's ``maximizeResourceAllocation`` is not used: it gives a node's memory to the JVM, and here the memory is wanted
-beside it, by the Python workers. The catalog of the lake is the jobs' own affair (``spark_jobs/location.py``): only
-what must be there when a JVM starts is in the classifications. Java is the releases' own, 17 in both lines.
+beside it, by the Python workers. The catalog of the lake is the jobs' own affair (``spark_jobs/tables/location.py``):
+only what must be there when a JVM starts is in the classifications. Java is the releases' own, 17 in both lines.
 """
 
 from dataclasses import dataclass

@@ -12,7 +12,7 @@ from pyiceberg.catalog import Catalog
 from orchard.lake.rows import equal, rows
 from orchard.report import figures
 
-KEEP = 0.995  # as in spark_jobs/basis.py: a basis that captures less of what the best would is fitted anew
+KEEP = 0.995  # as in spark_jobs/exact/basis.py: a basis that captures less of what the best would is fitted anew
 _MARKS = (0.8, 0.9, 0.95, 0.99)  # of the variance
 _SVG_BYTES = 900_000  # a larger picture is shown as PNG
 

@@ -147,7 +147,7 @@ def _labels(catalog: Catalog, database: str, extractor_id: str, run_id: str) -> 
     moments = rows(catalog, database, "moments", mine, "total")
     if not moments or moments[0]["total"] is None:
         return []
-    # As spark_jobs/moments.py packs them: an Arrow stream of one row.
+    # As spark_jobs/exact/moments.py packs them: an Arrow stream of one row.
     total = pa.ipc.open_stream(moments[0]["total"]).read_all().select(["labels", "counts"]).to_pylist()[0]
     new: Counter[str] = Counter()
     if (embeddings := table_or_none(catalog, database, "embeddings")) is not None:

@@ -1,7 +1,7 @@
 """Thumbnails: small pictures of photos that could not be used, as far as there is anything to see in them.
 
-For looking at alone. What a photo must be to give an embedding is decided in spark_jobs/photos.py; here half a JPEG
-is as good as a whole one, and nothing that a file holds may cost more than a few megabytes or raise an error.
+For looking at alone. What a photo must be to give an embedding is decided in spark_jobs/extractor/photos.py; here half
+a JPEG is as good as a whole one, and nothing that a file holds may cost more than a few megabytes or raise an error.
 """
 
 import base64

@@ -116,6 +116,6 @@ def test_jars_and_their_archive_of_classes(tmp_path: Path) -> None:
 
 
 def test_the_same_flags_as_the_archive_was_made_with() -> None:
-    from spark_jobs import session
+    from spark_jobs.tables import session
 
     assert session.JVM == configuration.JVM

@@ -27,8 +27,10 @@ def folder(tmp_path: Path) -> Path:
         "extract_embeddings.py",
         "reduce_embeddings.py",
         "maintain_tables.py",
-        "log4j2.properties",
+        "room/__init__.py",
+        "room/log4j2.properties",
     ):
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(f"# {name}\n")
     return folder
 
@@ -46,9 +48,10 @@ def test_what_is_packed(folder: Path) -> None:
     assert {name: archive.read(name).decode() for name in archive.namelist()} == {
         "spark_jobs/__init__.py": "# __init__.py\n",
         "spark_jobs/extract_embeddings.py": "# extract_embeddings.py\n",
-        "spark_jobs/log4j2.properties": "# log4j2.properties\n",
         "spark_jobs/maintain_tables.py": "# maintain_tables.py\n",
         "spark_jobs/reduce_embeddings.py": "# reduce_embeddings.py\n",
+        "spark_jobs/room/__init__.py": "# room/__init__.py\n",
+        "spark_jobs/room/log4j2.properties": "# room/log4j2.properties\n",
     }
     assert re.fullmatch("[0-9a-f]{12}", digest)
 
@@ -57,25 +60,27 @@ def test_the_same_code_is_the_same_zip(folder: Path, tmp_path: Path) -> None:
     """Whenever, and wherever, its files were written."""
     again = tmp_path / "again" / "spark_jobs"
     again.mkdir(parents=True)
-    for path in sorted(folder.iterdir(), reverse=True):
-        (again / path.name).write_bytes(path.read_bytes())
-        os.utime(again / path.name, (0, 0))
-        (again / path.name).chmod(0o755)
+    for path in sorted((one for one in folder.rglob("*") if one.is_file()), reverse=True):
+        copy = again / path.relative_to(folder)
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+        os.utime(copy, (0, 0))
+        copy.chmod(0o755)
     assert package(again) == package(folder)
 
 
 @given(st.data())
 def test_another_byte_is_another_name(data: st.DataObject) -> None:
     folder = data.draw(st.just(JOBS), "folder")
-    names = sorted(path.name for path in folder.iterdir() if path.suffix == ".py")
-    changed = data.draw(st.sampled_from(names))
+    paths = sorted(path for path in folder.rglob("*.py") if path.stat().st_size)
+    changed = data.draw(st.sampled_from(paths))
     with pytest.MonkeyPatch.context() as patch:
         before = package(folder)[1]
         read = Path.read_bytes
-        content = read(folder / changed)
+        content = read(changed)
         where = data.draw(st.integers(0, len(content)))
         other = content[:where] + data.draw(st.binary(min_size=1, max_size=3)) + content[where:]
-        patch.setattr(Path, "read_bytes", lambda path: other if path.name == changed else read(path))
+        patch.setattr(Path, "read_bytes", lambda path: other if path == changed else read(path))
         assert package(folder)[1] != before
 
 

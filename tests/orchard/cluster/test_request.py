@@ -18,7 +18,7 @@ from orchard.cluster.spark_configuration import configurations
 from orchard.form import Wishes
 from orchard.plan import Plan, request_json, safe_run_id, step_options
 from spark_jobs import extract_embeddings, reduce_embeddings
-from spark_jobs.location import LakeLocation
+from spark_jobs.tables.location import LakeLocation
 from tests.plans import CODE, EXTRACTOR, PLAN, SETTINGS, plan, settings
 
 EMR = botocore.session.get_session().get_service_model("emr")

@@ -32,7 +32,7 @@ def _table(*names: str) -> Schema:
     return Schema(*fields)
 
 
-# As spark_jobs/lake.py makes them.
+# As spark_jobs/tables/lake.py makes them.
 EMBEDDINGS = Schema(
     *_table("uri", "etag", "label", "extractor_id", "run_id").fields,
     NestedField(6, "embedding", ListType(7, FloatType(), element_required=False), required=False),

@@ -22,8 +22,8 @@ from orchard import aws as airflow_aws
 from orchard.lake.tables import BATCHES, RUNS, open_catalog
 from orchard.report import fits
 from orchard.report.page import Report, gather, render
-from spark_jobs.basis import KEEP
-from spark_jobs.moments import Moments
+from spark_jobs.exact.basis import KEEP
+from spark_jobs.exact.moments import Moments
 from tests.lakes import sample
 
 REPOSITORY = Path(__file__).resolve().parents[3]

@@ -1,0 +1,132 @@
+"""Pictures: the table of variance, drawn and written, and a map of the photos in their first two coordinates."""
+
+import io
+import warnings
+from collections.abc import Callable
+
+import matplotlib as mpl
+import numpy as np
+import obstore
+import pyarrow as pa
+import pyarrow.csv
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from obstore.store import ObjectStore
+from pyspark.sql import functions as F
+
+from spark_jobs.exact.basis import Basis
+from spark_jobs.exact.moments import Moments
+from spark_jobs.exports import plain_files as exports
+from spark_jobs.running import objects
+from spark_jobs.tables.lake import Lake, run_in
+
+_DOTS = 4_000  # of the map
+_READ = 200_000  # photos whose coordinates are read for it, of the newest runs: a day must not cost what the lake holds
+_NAMED = 24  # labels that get their name in the map; more would cover each other
+
+
+def update(lake: Lake, extractor_id: str, basis: Basis, total: Moments) -> list[str]:
+    """Write ``variance.csv``, and ``variance`` and ``map`` as PNG and SVG, beside the exports; return their paths."""
+    here = exports.folder(extractor_id, basis.basis_id)
+    store = objects.open_root(lake.location.root)
+    rows = variance_table(basis)
+    table = io.BytesIO()
+    pa.csv.write_csv(rows, table)
+    obstore.put(store, f"{here}/variance.csv", table.getvalue())
+    points = _sample(lake, extractor_id, basis.basis_id)
+    means = basis.project(total.means.astype(np.float32))
+    written = [f"{here}/variance.csv"]
+    written += _draw(store, f"{here}/variance", lambda axes: _draw_variance(axes, rows, basis))
+    written += _draw(store, f"{here}/map", lambda axes: _draw_map(axes, points, means, total, basis))
+    return [f"{lake.location.root}/{path}" for path in written]
+
+
+def variance_table(basis: Basis) -> pa.Table:
+    """Tabulate component (from 1), eigenvalue, explained and cumulative share of the variance."""
+    explained = basis.explained
+    return pa.table(
+        {
+            "component": np.arange(1, len(explained) + 1),
+            "eigenvalue": basis.eigenvalues[: len(explained)],
+            "explained": explained,
+            "cumulative": np.cumsum(explained),
+        }
+    )
+
+
+def print_table(rows: pa.Table, head: int = 20) -> str:
+    """Format the table of variance; of a long one the first and the last rows."""
+    lines = [f"{'component':>9} {'eigenvalue':>12} {'explained':>10} {'cumulative':>10}"]
+    for row in rows.to_pylist():
+        if row["component"] <= head or row["component"] > rows.num_rows - 3:
+            lines.append(
+                f"{row['component']:>9} {row['eigenvalue']:>12.4f} {row['explained']:>10.2%} {row['cumulative']:>10.2%}"
+            )
+        elif row["component"] == head + 1:
+            lines.append(f"{'...':>9} {rows.num_rows - head - 3} more, all of them in variance.csv")
+    return "\n".join(lines)
+
+
+def _sample(lake: Lake, extractor_id: str, basis_id: str) -> pa.Table:
+    """Take some photos of the newest runs: label, and the first two coordinates (0 where there is but one)."""
+    placed = lake.parts("coordinates", extractor_id=extractor_id, basis_id=basis_id)
+    newest = lake.table("moments", extractor_id=extractor_id).orderBy(F.desc("created_at")).select("run_id")
+    runs: list[str] = []
+    read = 0
+    for row in newest.collect():
+        if row.run_id in placed and (not runs or read + placed[row.run_id] <= _READ):
+            runs.append(row.run_id)
+            read += placed[row.run_id]
+    part = lake.table("coordinates", extractor_id=extractor_id, basis_id=basis_id).where(run_in(runs))
+    every = max(read // _DOTS, 1)
+    dots = part.where(F.pmod(F.crc32("uri"), F.lit(every)) == 0)
+    second = F.coalesce(F.try_element_at("coordinates", F.lit(2)), F.lit(0.0)).cast("float")
+    frame = dots.select("label", F.element_at("coordinates", 1).alias("x"), second.alias("y")).orderBy("uri").toPandas()
+    return pa.Table.from_pandas(frame, preserve_index=False)
+
+
+def _draw_variance(axes: Axes, rows: pa.Table, basis: Basis) -> None:
+    component = rows["component"].to_numpy()
+    axes.bar(component, 100 * rows["explained"].to_numpy(), width=1.0, color="tab:blue", alpha=0.6, label="a component")
+    axes.step(component, 100 * rows["cumulative"].to_numpy(), where="mid", color="tab:red", label="cumulative")
+    axes.set(
+        xlabel="principal component", ylabel="explained variance, %", xlim=(0.5, len(component) + 0.5), ylim=(0, 102)
+    )
+    axes.set_title(
+        f"{len(component)} components hold {rows['cumulative'][-1].as_py():.1%} of {basis.count:,} photos' variance"
+    )
+    axes.grid(alpha=0.3)
+    axes.legend(loc="center right")
+
+
+def _draw_map(axes: Axes, points: pa.Table, means: np.ndarray, total: Moments, basis: Basis) -> None:
+    labels = np.asarray(points["label"].to_pylist(), dtype=object)
+    x, y = points["x"].to_numpy(), points["y"].to_numpy()
+    colours = mpl.colormaps["turbo"](np.linspace(0.03, 0.97, len(total.labels)))
+    for label, colour in zip(total.labels, colours, strict=True):
+        here = labels == label
+        axes.scatter(x[here], y[here], s=9, color=colour, alpha=0.6, linewidths=0)
+    if len(total.labels) <= _NAMED:
+        for label, mean, colour in zip(total.labels, means, colours, strict=True):
+            box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": colour, "alpha": 0.8}
+            at = (mean[0], mean[1] if len(mean) > 1 else 0.0)
+            axes.annotate(label, at, fontsize=7, ha="center", va="center", bbox=box)
+    explained = [*basis.explained, 0.0]
+    axes.set(xlabel=f"first coordinate ({explained[0]:.1%})", ylabel=f"second coordinate ({explained[1]:.1%})")
+    axes.set_title(f"{points.num_rows:,} of {total.count:,} photos, {len(total.labels)} labels")
+    axes.grid(alpha=0.3)
+
+
+def _draw(store: ObjectStore, name: str, draw: Callable[[Axes], None]) -> list[str]:
+    figure = Figure(figsize=(8, 5.5), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    draw(figure.add_subplot())
+    for kind in ("png", "svg"):
+        picture = io.BytesIO()
+        # A fixed salt and no date: the same photos give the same file.
+        with mpl.rc_context({"svg.hashsalt": "orchard"}), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a label may be an emoji
+            figure.savefig(picture, format=kind, metadata={"Date": None} if kind == "svg" else None)
+        obstore.put(store, f"{name}.{kind}", picture.getvalue())
+    return [f"{name}.png", f"{name}.svg"]

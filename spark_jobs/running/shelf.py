@@ -1,0 +1,72 @@
+"""Shelf: the extractors' artefacts that a lake keeps under ``extractors/``, each under its ``extractor_id``."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import obstore
+
+from spark_jobs.extractor.architectures import DEFAULT
+from spark_jobs.extractor.artefact import Extractor, ExtractorError
+from spark_jobs.running.objects import open_root, read_whole
+
+
+def address(root: str, extractor_id: str) -> str:
+    """Return where the lake's workers find an artefact: a path, or an s3:// address."""
+    return f"{root}/{_name(extractor_id)}"
+
+
+def take(root: str, extractor_id: str) -> Extractor:
+    """Read an artefact from the shelf.
+
+    Raises
+    ------
+    ExtractorError
+        It is not there.
+    """
+    try:
+        return Extractor.from_bytes(read_whole(address(root, extractor_id)))
+    except FileNotFoundError:
+        raise ExtractorError(
+            f"The lake's extractor {extractor_id} is not at {address(root, extractor_id)}: "
+            "give its artefact with --extractor, or export it again into that folder."
+        ) from None
+
+
+def put(root: str, artefact: str) -> Extractor:
+    """Put an artefact (a file, the folder that holds it alone, or an s3:// address) on the shelf."""
+    extractor = Extractor.from_bytes(read_whole(artefact)) if artefact.startswith("s3://") else Extractor.load(artefact)
+    store, name = open_root(root), _name(extractor.extractor_id)
+    try:
+        obstore.head(store, name)
+    except FileNotFoundError:
+        obstore.put(store, name, extractor.to_bytes())
+    return extractor
+
+
+def put_default(root: str) -> Extractor:
+    """Export the default architecture with Keras' ImageNet weights, and put it on the shelf.
+
+    Raises
+    ------
+    ExtractorError
+        The weights cannot be had here; the message says how to give them.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        # A process of its own: tensorflow would stay in this one's memory, a gigabyte of it.
+        command = [sys.executable, "-m", "spark_jobs.export_extractor", DEFAULT, "--out", folder]
+        done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            _, found, message = done.stderr.rpartition("error: ")
+            reason = message.strip() if found else done.stderr[-2000:]
+            raise ExtractorError(
+                f"No --extractor was given, and {DEFAULT} of ImageNet cannot be exported here: {reason}\n"
+                f"With the weights:\n  python -m spark_jobs.export_extractor {DEFAULT} --weights FILE --out DIR\n"
+                "and then this command again with --extractor DIR."
+            )
+        return put(root, folder)
+
+
+def _name(extractor_id: str) -> str:
+    return f"extractors/{extractor_id}.zip"

