@@ -9,7 +9,6 @@ COMMANDS = {
     "prices": "the price list; --refresh asks AWS",
     "rollback": "the lake as it was when a run ended",
 }
-_MODULES = {"prices": "orchard.prices.price_list"}
 
 
 def main(argv: list[str]) -> int:
@@ -18,7 +17,7 @@ def main(argv: list[str]) -> int:
         print("usage: python -m orchard COMMAND [--help]\n")
         print("\n".join(f"  {name:10} {what}" for name, what in COMMANDS.items()))
         return 0 if argv[:1] in (["--help"], ["-h"]) else 2
-    return int(import_module(_MODULES.get(argv[0], f"orchard.commands.{argv[0]}")).main(argv[1:]))
+    return int(import_module(f"orchard.commands.{argv[0]}").main(argv[1:]))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,147 @@
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from orchard.commands.prices import main
+from orchard.prices.price_list import RegionPrices, read, write
+from tests.orchard.price_list_answers import GP3, answers, ec2, emr, stubbed
+
+stub = pytest.fixture(stubbed)
+
+
+def test_refresh_replaces_a_region_and_leaves_the_others(
+    stub: Stubber, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def client(service: str, region_name: str) -> Any:
+        assert (service, region_name) == ("pricing", "eu-central-1")
+        return stub.client
+
+    monkeypatch.setattr(boto3, "client", client)
+    answers(stub, [[ec2("m5.xlarge", "0.3000000000")]], [emr("m5.xlarge", "0.0500000000")], [GP3])
+    file = tmp_path / "prices.json"
+    old = RegionPrices("2020", "memory", 0.1, {"m5.xlarge": 1.0, "m5.2xlarge": 2.0}, {"m5.xlarge": 0.1})
+    write({"eu-west-1": old, "eu-west-3": old}, file)
+    assert main(["--refresh", "--region", "eu-west-1", "--file", str(file)]) == 0
+    assert {region: (one.ec2, one.source) for region, one in read(file).items()} == {
+        "eu-west-1": ({"m5.xlarge": 0.3}, "AWS Price List API"),
+        "eu-west-3": ({"m5.xlarge": 1.0, "m5.2xlarge": 2.0}, "memory"),
+    }
+    assert "  m5.xlarge      0.3000   0.0500\n" in capsys.readouterr().out
+
+
+def test_a_refresh_that_fails_leaves_the_list(
+    stub: Stubber, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(boto3, "client", lambda *_, **__: stub.client)
+    answers(stub, [[]], [], [])
+    file = tmp_path / "prices.json"
+    file.write_text("{}")
+    assert main(["--refresh", "--region", "eu-west-1", "--file", str(file)]) == 1
+    assert file.read_text() == "{}"
+    assert capsys.readouterr().err.startswith("The Price List API has 0 prices of EC2")
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the AWS that is asked be an HTTP server which refuses everything, as AWS words it."""
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = b'{"__type": "AccessDeniedException", "Message": "User: u may not perform: pricing:GetProducts"}'
+            self.send_response(400)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Refusing)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", f"http://127.0.0.1:{server.server_port}")
+
+    def once() -> None:
+        with server:
+            server.handle_request()
+
+    threading.Thread(target=once, daemon=True).start()
+
+
+def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobodys")
+
+
+def away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", "http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    ("what", "said", "remedy"),
+    [
+        (
+            nobody,
+            "The Price List API could not be asked: Unable to locate credentials. ",
+            "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, to credentials that allow "
+            "pricing:GetProducts. ",
+        ),
+        (
+            unknown,
+            "The Price List API could not be asked: The config profile (nobodys) could not be found. ",
+            "Set AWS_PROFILE, ",
+        ),
+        (
+            refuse,
+            "The Price List API refused: An error occurred (AccessDeniedException) when calling the GetProducts "
+            "operation: User: u may not perform: pricing:GetProducts. ",
+            "Take credentials that are valid and allow pricing:GetProducts. ",
+        ),
+        (
+            away,
+            'The Price List API cannot be reached: Could not connect to the endpoint URL: "http://127.0.0.1:1/". ',
+            "Ask where there is a way to the internet. ",
+        ),
+    ],
+)
+def test_an_aws_that_does_not_answer(
+    what: Callable[[pytest.MonkeyPatch], None],
+    said: str,
+    remedy: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One line, and the list unchanged."""
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # which would remember credentials
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    what(monkeypatch)
+    file = tmp_path / "prices.json"
+    file.write_text("{}")
+    assert main(["--refresh", "--region", "eu-west-1", "--file", str(file)]) == 1
+    line = capsys.readouterr().err
+    assert line.startswith(said + remedy)
+    assert line.endswith(". The list is left as it was.\n")
+    assert line.count("\n") == 1
+    assert file.read_text() == "{}"
+
+
+def test_what_a_person_sees(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--region", "eu-south-2", "--region", "us-east-1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("eu-south-2, 2026-06 (")
+    assert lines[0].endswith("gp3 unknown; dollars an hour of EC2, and of EMR on top")
+    assert lines[1] == "  m5.xlarge      0.2140  unknown"
+    assert lines[-1] == "us-east-1: no prices"
