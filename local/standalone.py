@@ -23,6 +23,21 @@ _START_SECONDS = 300
 USER = "admin"
 
 
+# Every task is a fork of the scheduler's: what all of them import is imported once there, some seconds of a run. None of
+# it is ours, so that a task runs the code that is there when it starts.
+_PRELOAD = """
+import sys
+
+if "scheduler" in sys.argv:
+    import boto3
+    import duckdb
+    import pyiceberg.catalog.glue
+    import airflow.providers.amazon.aws.operators.emr
+    import airflow.providers.amazon.aws.sensors.emr
+    import airflow.providers.standard.operators.empty
+"""
+
+
 class AirflowError(RuntimeError):
     """Airflow did not start, or refused a call."""
 
@@ -134,6 +149,8 @@ class Standalone:
     def start(self) -> Guarded:
         """Start it without waiting."""
         environment = self.settings()  # makes the folder
+        (self.home / "config").mkdir(exist_ok=True)
+        (self.home / "config" / "airflow_local_settings.py").write_text(_PRELOAD)
         return Guarded.start([sys.executable, "-m", "airflow", "standalone"], self.home, environment, self.log_file)
 
     def wait(self, process: Guarded) -> "Client":

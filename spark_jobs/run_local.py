@@ -11,7 +11,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -84,15 +84,12 @@ def run_local(
         asked_anew = before is not None and (options.refit == "always" or before["options"] != options.to_json())
         if found.nothing and not killed and not asked_anew:
             return [Done(*run, found)]
-        lake = open_lake(location, f"orchard {run.run_id}")
-        try:
+        with closing(open_lake(location, f"orchard {run.run_id}")) as lake:
             done = []
             for again in killed:
                 _LOG.info("Run %s was killed before its end: it is done again.", again.run_id)
                 done.append(_steps(lake, again, None, 0.0, options, engine))
             return [*done, _steps(lake, run, found, seconds, options, engine)]
-        finally:
-            lake.spark.stop()
 
 
 def _steps(

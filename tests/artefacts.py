@@ -1,9 +1,17 @@
-"""Artefacts for tests, exported in processes of their own, so that tensorflow stays out of the tests'."""
+"""Artefacts for tests, exported in processes of their own, so that tensorflow stays out of the tests'; and kept."""
 
+import hashlib
 import os
 import subprocess
 import sys
+from functools import cache
+from io import BytesIO
 from pathlib import Path
+
+import numpy as np
+
+from local.sample_photos import LABELS, render
+from tests.kept import kept
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / "shared"
@@ -24,9 +32,62 @@ def run_export(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def export(*arguments: str | Path, out: Path) -> Path:
-    done = run_export(*arguments, "--out", out)
-    assert done.returncode == 0, done.stderr
-    artefact = out / f"{done.stdout.removesuffix(chr(10))}.zip"  # the id is all that stands on stdout
-    assert artefact.is_file(), done.stdout + done.stderr
+def code() -> list[Path]:
+    """List the files that an artefact depends on, beside its weights."""
+    extractor = sorted((REPOSITORY / "spark_jobs" / "extractor").glob("*.py"))
+    return [*extractor, REPOSITORY / "spark_jobs" / "export_extractor.py", REPOSITORY / "requirements.txt"]
+
+
+def exported(name: str, *arguments: str | Path) -> Path:
+    """Export an artefact, unless the same one is kept; files among the arguments count by their content."""
+
+    def make(folder: Path) -> None:
+        done = run_export(*arguments, "--out", folder)
+        assert done.returncode == 0, done.stderr
+        assert [f"{path.stem}\n" for path in folder.glob("*.zip")] == [done.stdout]  # the id is all that it prints
+
+    (artefact,) = kept(name, [*code(), *arguments], make).glob("*.zip")
     return artefact
+
+
+@cache
+def small(folder: Path) -> Path:
+    """Write an artefact that every part of the system takes and that costs next to nothing.
+
+    Its embedding is the mean colour of each of 4 x 4 tiles of a photo, 48 numbers; OpenVINO runs it like any other.
+    """
+    from spark_jobs.extractor.artefact import Extractor, Spec
+    from spark_jobs.extractor.engines import OpenVINOEngine
+    from spark_jobs.extractor.photos import RECIPE, decode
+
+    openvino, side, tiles = OpenVINOEngine.library(), 64, 4
+    from openvino import opset13 as op
+
+    pixels = op.parameter([-1, side, side, 3], np.uint8)
+    channels_first = op.transpose(op.convert(pixels, "f32") / np.float32(255), np.array([0, 3, 1, 2]))
+    stride = [side // tiles] * 2
+    means = op.avg_pool(channels_first, stride, [0, 0], [0, 0], stride, exclude_pad=True)
+    model = openvino.Model([op.reshape(means, np.array([-1, 3 * tiles**2]), special_zero=False)], [pixels], "tiles")
+    openvino.serialize(model, folder / "model.xml", folder / "model.bin")
+    files = [(folder / f"model.{suffix}").read_bytes() for suffix in ("xml", "bin")]
+    image = BytesIO()
+    render(next(iter(LABELS)), 0, side).save(image, "JPEG", quality=95)
+    test = decode(image.getvalue(), (side, side)).astype(np.float32) / 255
+    expected = test.reshape(tiles, side // tiles, tiles, side // tiles, 3).mean(axis=(1, 3)).transpose(2, 0, 1).ravel()
+    spec = Spec(
+        architecture="tiles",
+        precision="f32",
+        input_size=(side, side),
+        dimension=len(expected),
+        photo_recipe=RECIPE,
+        preprocessing="none",
+        weights_sha256=hashlib.sha256(b"".join(files)).hexdigest(),
+        quantised_sha256=None,
+        tolerance=0.99999,
+        norm_tolerance=0.001,
+        versions={},
+    )
+    extractor = Extractor(spec, *files, None, image.getvalue(), expected)
+    path = folder / f"{extractor.extractor_id}.zip"
+    path.write_bytes(extractor.to_bytes())
+    return path

@@ -1,13 +1,15 @@
 """AWS on this machine, for the tests that ask for it: a general emulator, started once a session."""
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,7 +19,7 @@ from urllib.request import urlopen
 import boto3
 import pytest
 
-from tests.artefacts import MAIN_PYTHON, REAL_WEIGHTS, SHARED, export
+from tests.artefacts import MAIN_PYTHON, REAL_WEIGHTS, SHARED, exported, small
 
 REGION = "eu-west-1"
 FIGURES = pytest.StashKey[list[str]]()
@@ -47,28 +49,47 @@ def pytest_testnodedown(node: Any, error: object) -> None:
     node.config.stash.setdefault(FIGURES, []).extend(getattr(node, "workeroutput", {}).get("figures", []))
 
 
+# What takes long to start, and is started once: all tests with such a fixture run in one process. The longest begin.
+SHARED_FIXTURES = ("house", "spark")
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the longest begin."""
-    items.sort(key=lambda item: item.path.parent.name not in ("e2e", "demo"))  # stable: otherwise as collected
+    """Let the longest begin, and mark those that share what takes long to start."""
+
+    def rank(item: pytest.Item) -> int:
+        for number, fixture in enumerate(SHARED_FIXTURES):
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group(fixture))
+                return number
+        return len(SHARED_FIXTURES) + (item.path.parent.name != "demo")
+
+    items.sort(key=rank)  # stable: otherwise as collected
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Share the tests out to processes by their file, the end-to-end ones as one: they live in one house."""
+    """Share the tests out to processes by what they share, else by their file."""
     from xdist.scheduler import LoadScopeScheduling
 
-    class ByFile(LoadScopeScheduling):
+    class Together(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            return "tests/e2e" if file.startswith("tests/e2e/") else file
+            _, _, group = nodeid.rpartition("]")[2].partition("@")  # as xdist's loadgroup writes it
+            return group or nodeid.partition("::")[0]
 
-    return ByFile(config, log)
+    return Together(config, log)
 
 
 @pytest.fixture(scope="session")
-def random_artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give an extractor of 48 numbers: for tests of what becomes of embeddings, whatever they are."""
+    return small(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="session")
+def random_artefact() -> Path:
     """mobilenet_v2 in f32 with random weights: there without any download, and no good for recognition."""
-    return export("mobilenet_v2", "--weights", "random:0", out=tmp_path_factory.mktemp("random"))
+    return exported("random", "mobilenet_v2", "--weights", "random:0")
 
 
 @pytest.fixture(scope="session")
@@ -80,9 +101,9 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def real_artefact(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def real_artefact(shared: Path) -> Path:
     """mobilenet_v2 in f32 with Keras' own weights."""
-    return export("mobilenet_v2", "--weights", REAL_WEIGHTS, out=tmp_path_factory.mktemp("real"))
+    return exported("real", "mobilenet_v2", "--weights", REAL_WEIGHTS)
 
 
 @dataclass(frozen=True)
@@ -167,6 +188,59 @@ def _wait(server: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
         except (URLError, OSError):
             time.sleep(0.05)
     raise RuntimeError(f"ministack does not answer at {url}:\n{log.read_text(errors='replace')[-3000:]}")
+
+
+@pytest.fixture(scope="session")
+def spark(aws_server: Aws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Start the one Spark of this process: a JVM keeps the AWS of its start, so it starts with the emulator's."""
+    from tests.lakes import start_spark  # the environments of other versions may have no Spark
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        for name, value in aws_server.environment.items():
+            patch.setenv(name, value)
+        lake = start_spark(tmp_path_factory.mktemp("spark"))
+    yield
+    lake.close()
+
+
+@dataclass(frozen=True)
+class Called:
+    """How a command of spark_jobs ended, and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Call = Callable[..., Called]
+RunLocal = Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture
+def call(spark: None, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Call a command of spark_jobs by its name, with its arguments, in this process: it joins the Spark that is up."""
+
+    def call(command: str, *arguments: str | Path) -> Called:
+        capsys.readouterr()
+        status = import_module(f"spark_jobs.{command}").main([str(one) for one in arguments])
+        return Called(status, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def run_local(call: Call) -> RunLocal:
+    """Bring a lake up to date; the answer is what ``run_local --json`` prints."""
+
+    def run_local(*arguments: str | Path) -> list[dict[str, Any]]:
+        done = call("run_local", *arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        runs: list[dict[str, Any]] = json.loads(done.stdout)
+        return runs
+
+    return run_local
 
 
 @pytest.fixture

@@ -19,11 +19,16 @@ from spark_jobs.tables.session import open_lake
 SLOTS = 2
 
 
+def start_spark(folder: Path) -> Lake:
+    """Start Spark as if for a lake in that folder; whoever opens a lake from now on joins it."""
+    return open_lake(LakeLocation.parse(str(folder)), "tests", SLOTS)
+
+
 def new_lake(folder: Path) -> Lake:
-    """Make a lake; from now on only Spark may write to it."""
+    """Make a lake, with the fixture `spark`; from now on only Spark may write to it."""
     location = LakeLocation.parse(str(folder))
     open_catalog(location.root, location.database)
-    return open_lake(location, "tests", SLOTS)
+    return open_lake(location, "tests")
 
 
 def row(path: Path, action: str = "add", **changed: Any) -> dict[str, Any]:

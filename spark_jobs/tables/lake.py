@@ -63,10 +63,25 @@ _PROPERTIES = {
 
 @dataclass(frozen=True)
 class Lake:
-    """The tables of a lake in a Spark session that was opened on it."""
+    """The tables of a lake in a Spark session that was opened on it.
+
+    Attributes
+    ----------
+    started_spark : bool
+        Whether opening it started Spark, so that closing it ends Spark.
+    """
 
     spark: SparkSession
     location: LakeLocation
+    started_spark: bool = False
+
+    def close(self) -> None:
+        """End Spark if this lake started it; in any case let others write to the SQLite catalog of a local lake."""
+        if self.started_spark:
+            self.spark.stop()
+        elif not self.location.is_s3:
+            catalogs = self.spark._jsparkSession.sessionState().catalogManager()
+            catalogs.catalog(CATALOG).icebergCatalog().close()
 
     def create_tables(self, *names: str) -> None:
         """Make those of the tables named that are missing; only what the steps write."""

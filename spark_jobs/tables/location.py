@@ -51,6 +51,7 @@ class LakeLocation:
                 "uri": f"jdbc:sqlite:{self.root}/catalog.db?busy_timeout=30000",
                 "jdbc.schema-version": "V1",
                 "warehouse": f"{self.root}/tables",
+                "cache-enabled": "false",  # a cache around the catalog would keep it from being closed
             }
         else:
             settings = {

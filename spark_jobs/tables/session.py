@@ -38,13 +38,14 @@ def open_lake(location: LakeLocation, app: str, slots: int | None = None, java_o
         More options of the JVM, when this starts it.
     """
     builder = SparkSession.builder.appName(app)
-    if not _submitted() and SparkSession.getActiveSession() is None:
+    starts = not _submitted() and SparkSession.getActiveSession() is None
+    if starts:
         builder = _local(builder, slots, java_options)
     # A session of its own in the one context: a session keeps the first catalog that it loaded.
     spark = builder.getOrCreate().newSession()
     for key, value in (_SETTINGS | location.spark_settings()).items():
         spark.conf.set(key, value)
-    return Lake(spark, location)
+    return Lake(spark, location, starts)
 
 
 def log_to_stderr() -> None:

@@ -52,17 +52,17 @@ def run(*tasks: str, **values: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.fixture
-def values(aws: Aws, bucket: str, random_artefact: Path, tmp_path: Path) -> dict[str, str]:
+def values(aws: Aws, bucket: str, small_artefact: Path, tmp_path: Path) -> dict[str, str]:
     """Put photos and an extractor into a bucket; give the bundle's variables."""
     s3 = aws.client("s3")
-    s3.upload_file(str(random_artefact), bucket, f"lake/extractors/{random_artefact.name}")
+    s3.upload_file(str(small_artefact), bucket, f"lake/extractors/{small_artefact.name}")
     for path in sample(tmp_path, per_label=3):
         s3.upload_file(str(path), bucket, f"photos/{path.parent.name}/{path.name}")
     return {
         "lake": f"s3://{bucket}/lake",
         "photos": f"s3://{bucket}/photos/",
         "database": bucket.replace("-", "_"),
-        "extractor": random_artefact.stem,
+        "extractor": small_artefact.stem,
         "variance": "0.5",
     }
 

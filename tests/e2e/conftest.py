@@ -18,14 +18,14 @@ NOTICES_DEATHS = {
 
 
 @pytest.fixture(scope="session")
-def house(random_artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def house(small_artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """Start both servers and Airflow."""
     folder = tmp_path_factory.mktemp("house")
     stack = Stack(folder / "aws", port=free_port(), emr_port=free_port())
     with stack.running():
         environment = {**stack.airflow_environment(), **NOTICES_DEATHS}
         airflow = Standalone(folder / "airflow", free_port(), environment, copy_dags(folder / "dags"))
-        house = House(stack, airflow, random_artefact)
+        house = House(stack, airflow, small_artefact)
         try:
             house.start_airflow()
             for dag_id in (DAILY, REAPER):

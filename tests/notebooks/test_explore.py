@@ -4,7 +4,6 @@ import ast
 import html
 import re
 import shutil
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -19,6 +18,7 @@ from packaging.requirements import Requirement
 from pyiceberg.catalog import Catalog
 
 from orchard.lake.tables import open_catalog
+from spark_jobs import run_local
 from tests.conftest import Aws
 from tests.lakes import sample
 
@@ -26,23 +26,17 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 NOTEBOOK = REPOSITORY / "notebooks" / "explore.ipynb"
 
 
-def run_local(*arguments: str | Path) -> None:
-    command = [sys.executable, "-m", "spark_jobs.run_local", *map(str, arguments)]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr[-4000:]
-
-
 @pytest.fixture(scope="module")
-def folder(random_artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(spark: None, small_artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make photos and a lake of two days: on the second, an apple is put among the bananas, and a photo is broken."""
     folder = tmp_path_factory.mktemp("explore")
     paths = sample(folder / "photos", per_label=6)
-    run = (folder / "photos", "--lake", folder / "lake", "--extractor", random_artefact, "--components", "5")
-    run_local(*run)
+    run = [*map(str, (folder / "photos", "--lake", folder / "lake", "--extractor", small_artefact, "--components", 5))]
+    assert run_local.main(run) == 0
     paths[1].unlink()
     shutil.copy(paths[0], folder / "photos" / "Banana" / "wrong.jpg")
     (folder / "photos" / "Banana" / "broken.jpg").write_text("no photo")
-    run_local(*run)
+    assert run_local.main(run) == 0
     return folder
 
 

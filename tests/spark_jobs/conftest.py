@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spark_jobs.extractor import photos
-from tests.artefacts import MAIN_PYTHON, REAL_WEIGHTS, REPOSITORY, SHARED, run_export
+from tests.artefacts import MAIN_PYTHON, REAL_WEIGHTS, REPOSITORY, SHARED, code, run_export
+from tests.kept import kept
 
 
 @pytest.fixture(scope="session", name="run_export")
@@ -59,11 +60,16 @@ def without_network(keras_home: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def exported(
-    rendered: NDArray[np.uint8], real_photos: list[Path], tmp_path_factory: pytest.TempPathFactory
-) -> Exported:
-    """All that the tests want of Keras, in one process: tensorflow takes ten seconds to import."""
-    folder = tmp_path_factory.mktemp("exported")
+def exported(rendered: NDArray[np.uint8], real_photos: list[Path]) -> Exported:
+    """All that the tests want of Keras, in one process, and kept: tensorflow takes ten seconds to import."""
+    oracle = Path(__file__).with_name("keras_oracle.py")
+    weights = [REAL_WEIGHTS, *real_photos] if REAL_WEIGHTS.is_file() else []
+    made_of = [Path(__file__), oracle, *code(), rendered.tobytes(), *weights]
+    folder = kept("keras", made_of, lambda folder: _ask_keras(oracle, folder, rendered, real_photos))
+    return Exported(folder, json.loads((folder / "ids.json").read_text()), (folder / "log").read_text())
+
+
+def _ask_keras(oracle: Path, folder: Path, rendered: NDArray[np.uint8], real_photos: list[Path]) -> None:
     np.save(folder / "rendered.npy", rendered)
     for number, pixels in enumerate(np.repeat(rendered, 3, axis=0)):
         photo = folder / "photos" / f"label-{number % 2}" / f"{number}.png"
@@ -101,7 +107,7 @@ def exported(
         }
     (folder / "job.json").write_text(json.dumps(job))
     done = subprocess.run(
-        [MAIN_PYTHON, Path(__file__).with_name("keras_oracle.py"), folder / "job.json", folder],
+        [MAIN_PYTHON, oracle, folder / "job.json", folder],
         cwd=REPOSITORY,
         env=without_network(folder / "keras"),
         capture_output=True,
@@ -111,4 +117,4 @@ def exported(
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
-    return Exported(folder, json.loads((folder / "ids.json").read_text()), done.stderr)
+    (folder / "log").write_text(done.stderr)

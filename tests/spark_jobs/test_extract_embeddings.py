@@ -69,7 +69,7 @@ BAD = {
 
 
 @pytest.fixture(scope="module")
-def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+def lake(spark: None, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     return new_lake(tmp_path_factory.mktemp("lake"))
 
 

@@ -42,11 +42,11 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 )
 @given(history=HISTORIES, redo=st.integers(0, 3))
 def test_history_equals_from_scratch(
-    history: list[dict[str, str]], redo: int, pictures: list[Path], random_artefact: Path
+    history: list[dict[str, str]], redo: int, spark: None, pictures: list[Path], small_artefact: Path
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         photos, lake = Path(folder, "photos"), new_lake(Path(folder, "lake"))
-        extractor_id = random_artefact.stem
+        extractor_id = small_artefact.stem
         present: dict[str, str] = {}
         puts = 0
         first = {name: "put" for name in NAMES[:11]}
@@ -66,12 +66,12 @@ def test_history_equals_from_scratch(
                     path.unlink()
             if rows:
                 set_batch(lake, f"run-{step}", extractor_id, rows)
-                extract(lake, f"run-{step}", extractor_id, str(random_artefact))
+                extract(lake, f"run-{step}", extractor_id, str(small_artefact))
                 reduce_run(lake, f"run-{step}", extractor_id, OPTIONS)
                 _check(lake, photos, present)
         done = sorted({run for (run,) in contents(lake, "batches", "run_id")})
         again = done[redo % len(done)]
-        extract(lake, again, extractor_id, str(random_artefact))
+        extract(lake, again, extractor_id, str(small_artefact))
         reduce_run(lake, again, extractor_id, OPTIONS)
         _check(lake, photos, present)
 

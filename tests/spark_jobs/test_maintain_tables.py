@@ -1,10 +1,6 @@
 """Table maintenance: fewer files, no older snapshots, nothing else; and the lake grows on as if it had not been."""
 
-import ast
 import json
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +16,8 @@ from spark_jobs.extract_embeddings import extract
 from spark_jobs.maintain_tables import Maintained, main, maintain
 from spark_jobs.reduce_embeddings import Options, reduce_run
 from spark_jobs.tables.lake import Lake
-from tests.artefacts import REPOSITORY
+from spark_jobs.tables.location import LakeLocation
+from spark_jobs.tables.session import open_lake
 from tests.lakes import contents, new_lake, row, sample, set_batch
 
 OPTIONS = Options(Request(components=4, variance=None), refit="always", shrinkage=0.1)
@@ -53,7 +50,7 @@ def metadata(lake: Lake, table: str, part: str) -> list[Any]:
 
 
 def test_a_maintained_lake_grows_as_one_that_is_not(
-    random_artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spark: None, small_artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(maintain_tables, "KEPT_SNAPSHOTS", 2)
     photos = sample(tmp_path / "photos", per_label=6, labels=3)
@@ -61,8 +58,8 @@ def test_a_maintained_lake_grows_as_one_that_is_not(
     broken.parent.mkdir()
     broken.write_bytes(b"no photo")
     lake = new_lake(tmp_path / "lake")
-    day(lake, "r1", random_artefact, [row(path) for path in [*photos[:9], broken]])
-    day(lake, "r2", random_artefact, [row(path) for path in photos[9:14]] + [row(photos[0], "delete")])
+    day(lake, "r1", small_artefact, [row(path) for path in [*photos[:9], broken]])
+    day(lake, "r2", small_artefact, [row(path) for path in photos[9:14]] + [row(photos[0], "delete")])
     # Photos came in several files, as when many tasks wrote them.
     lake.table("embeddings", run_id="r1").repartition(3).writeTo(lake.name("embeddings")).overwritePartitions()
     orphan = next(Path(lake.location.root).rglob("tables/**/run_id=r1/*.parquet")).with_name("killed.parquet")
@@ -89,11 +86,11 @@ def test_a_maintained_lake_grows_as_one_that_is_not(
 
     # The same days in a lake that nobody maintains; a run that was killed and done again, and a new one.
     plain = new_lake(tmp_path / "plain")
-    day(plain, "r1", random_artefact, [row(path) for path in [*photos[:9], broken]])
-    day(plain, "r2", random_artefact, [row(path) for path in photos[9:14]] + [row(photos[0], "delete")])
+    day(plain, "r1", small_artefact, [row(path) for path in [*photos[:9], broken]])
+    day(plain, "r2", small_artefact, [row(path) for path in photos[9:14]] + [row(photos[0], "delete")])
     for one in (lake, plain):
-        again(one, "r1", random_artefact)
-        day(one, "r3", random_artefact, [row(path) for path in photos[14:]] + [row(photos[1], "delete")])
+        again(one, "r1", small_artefact)
+        day(one, "r3", small_artefact, [row(path) for path in photos[14:]] + [row(photos[1], "delete")])
     grown, expected = everything(lake), everything(plain)
     for table in ("batches", "embeddings", "rejects"):
         assert grown[table] == expected[table]
@@ -101,8 +98,8 @@ def test_a_maintained_lake_grows_as_one_that_is_not(
     _assert_same_fit(lake, plain)
 
     catalog = open_catalog(lake.location.root)
-    assert ledger.behind(catalog, "orchard", random_artefact.stem) == []
-    assert ledger.unfinished(catalog, "orchard") == [ledger.Run(f"r{day}", random_artefact.stem) for day in (1, 2, 3)]
+    assert ledger.behind(catalog, "orchard", small_artefact.stem) == []
+    assert ledger.unfinished(catalog, "orchard") == [ledger.Run(f"r{day}", small_artefact.stem) for day in (1, 2, 3)]
     assert not ledger.maintenance_due(catalog, "orchard", 7, later + timedelta(days=7))
     assert ledger.maintenance_due(catalog, "orchard", 7, later + timedelta(days=7, seconds=1))
 
@@ -116,7 +113,7 @@ def _assert_same_fit(lake: Lake, other: Lake) -> None:
     assert mine["eigenvalues"] == pytest.approx(theirs["eigenvalues"], rel=1e-10, abs=1e-10)
 
 
-def test_main_leaves_what_it_did(tmp_path: Path) -> None:
+def test_main_leaves_what_it_did(spark: None, tmp_path: Path) -> None:
     root = tmp_path / "lake"
     open_catalog(str(root))
     main(["--lake", str(root), "--run-id", "r1", "--keep-days", "0.5"])
@@ -132,53 +129,20 @@ def test_days_that_cannot_be_meant(days: str, capsys: pytest.CaptureFixture[str]
     assert f"--keep-days: expected 0 or more, got {days}." in capsys.readouterr().err
 
 
-# In processes of their own: a Spark that runs already has other credentials.
-FILL = """
-import sys
-from spark_jobs.tables.location import LakeLocation
-from spark_jobs.tables.session import open_lake
-lake = open_lake(LakeLocation.parse(*sys.argv[1:]), "tests", 2)
-lake.create_tables("rejects")
-for number in range(3):
-    row = {"uri": f"{number}.jpg", "etag": "1", "reason": "empty", "extractor_id": "e1", "run_id": "r1"}
-    lake.rows("rejects", [row]).writeTo(lake.name("rejects")).append()
-"""
-LATER = """
-import sys
-from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
-from spark_jobs.tables.location import LakeLocation
-from spark_jobs.maintain_tables import maintain
-from spark_jobs.tables.session import open_lake
-lake = open_lake(LakeLocation.parse(*sys.argv[1:]), "tests", 2)
-print(asdict(maintain(lake, keep_days=30, now=datetime.now(UTC) + timedelta(days=31))))
-"""
-
-
-def run(code: str, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        cwd=REPOSITORY,
-        env=dict(os.environ),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return done.stdout
-
-
-def test_a_lake_in_a_bucket(aws: object, bucket: str) -> None:
+def test_a_lake_in_a_bucket(spark: None, aws: object, bucket: str) -> None:
     """Its files are listed and deleted through S3FileIO: a cluster's Hadoop need not know the bucket."""
     root, database, s3 = f"s3://{bucket}/lake", bucket.replace("-", "_"), boto3.client("s3")
     open_catalog(root, database)
-    run(FILL, root, database)
+    lake = open_lake(LakeLocation.parse(root, database), "tests")
+    lake.create_tables("rejects")
+    for number in range(3):
+        rejected = {"uri": f"{number}.jpg", "etag": "1", "reason": "empty", "extractor_id": "e1", "run_id": "r1"}
+        lake.rows("rejects", [rejected]).writeTo(lake.name("rejects")).append()
     (key, *_) = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket)["Contents"] if one["Key"].endswith(".parquet")]
     orphan = f"{key.rpartition('/')[0]}/killed.parquet"
     s3.put_object(Bucket=bucket, Key=orphan, Body=b"half a file")
-    did = ast.literal_eval(run(LATER, root, database).splitlines()[-1])
-    assert (did["files_before"], did["files_after"], did["orphans_deleted"]) == (3, 1, 1)
+    did = maintain(lake, keep_days=30, now=datetime.now(UTC) + timedelta(days=31))
+    assert (did.files_before, did.files_after, did.orphans_deleted) == (3, 1, 1)
     keys = {one["Key"] for one in s3.list_objects_v2(Bucket=bucket)["Contents"]}
     assert orphan not in keys
     assert key in keys  # of a snapshot that is kept

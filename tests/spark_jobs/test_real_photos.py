@@ -13,7 +13,7 @@ from spark_jobs.reduce_embeddings import Options, reduce_run
 from tests.lakes import embeddings, new_lake, row, set_batch
 
 
-def test_both_steps(shared: Path, real_photos: list[Path], exported: Any, tmp_path: Path) -> None:
+def test_both_steps(spark: None, shared: Path, real_photos: list[Path], exported: Any, tmp_path: Path) -> None:
     assert len(real_photos) >= 200
     artefact = exported.artefact("real")
     lake = new_lake(tmp_path / "lake")

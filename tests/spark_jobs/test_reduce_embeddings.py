@@ -17,7 +17,7 @@ FOUR = Options(Request(components=4, variance=None))
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
+def lake(spark: None, tmp_path: Path) -> Lake:
     return new_lake(tmp_path / "lake")
 
 
@@ -27,10 +27,10 @@ def run(lake: Lake, run_id: str, artefact: Path, rows: list[dict[str, object]], 
     return reduce_run(lake, run_id, artefact.stem, options)
 
 
-def test_growth_of_basis_coordinates_and_exports(lake: Lake, random_artefact: Path, tmp_path: Path) -> None:
+def test_growth_of_basis_coordinates_and_exports(lake: Lake, small_artefact: Path, tmp_path: Path) -> None:
     photos = sample(tmp_path / "photos", per_label=10)
-    extractor_id = random_artefact.stem
-    first = run(lake, "r1", random_artefact, [row(path) for path in photos[:30]])
+    extractor_id = small_artefact.stem
+    first = run(lake, "r1", small_artefact, [row(path) for path in photos[:30]])
     assert (first.photos, first.labels, first.components, first.why) == (30, 3, 4, "first basis")
     assert (first.projected, first.exported) == (30, 30)
     assert first.captured_of_best == pytest.approx(1.0, abs=1e-9)
@@ -38,7 +38,7 @@ def test_growth_of_basis_coordinates_and_exports(lake: Lake, random_artefact: Pa
     # A photo more changes little: kept, and only that photo is projected.
     photos[29].rename(photos[29].with_name("renamed.jpg"))
     renamed = photos[29].with_name("renamed.jpg")
-    second = run(lake, "r2", random_artefact, [row(photos[29], "delete"), row(renamed)])
+    second = run(lake, "r2", small_artefact, [row(photos[29], "delete"), row(renamed)])
     assert (second.photos, second.why, second.basis_id) == (30, None, first.basis_id)
     assert second.captured_of_best == pytest.approx(1.0, abs=1e-9)
 
@@ -84,22 +84,22 @@ def test_growth_of_basis_coordinates_and_exports(lake: Lake, random_artefact: Pa
     np.testing.assert_allclose(variance["eigenvalue"], singular[:3] ** 2 / 29, rtol=1e-9)
 
 
-def test_what_was_left_behind_is_caught_up_with(lake: Lake, random_artefact: Path, tmp_path: Path) -> None:
+def test_what_was_left_behind_is_caught_up_with(lake: Lake, small_artefact: Path, tmp_path: Path) -> None:
     photos = sample(tmp_path / "photos", per_label=4)
-    extractor_id = random_artefact.stem
+    extractor_id = small_artefact.stem
     set_batch(lake, "r1", extractor_id, [row(path) for path in photos[:8]])
-    extract(lake, "r1", extractor_id, str(random_artefact))  # and its step 2 never ran
-    reduced = run(lake, "r2", random_artefact, [row(path) for path in photos[8:]])
+    extract(lake, "r1", extractor_id, str(small_artefact))  # and its step 2 never ran
+    reduced = run(lake, "r2", small_artefact, [row(path) for path in photos[8:]])
     assert (reduced.photos, reduced.projected) == (16, 16)
     assert {run: count for run, count in contents(lake, "moments", "run_id", "count")} == {"r1": 8, "r2": 8}
     assert len(contents(lake, "coordinates", "uri")) == 16
 
 
-def test_few_photos_make_no_basis_but_no_failure(lake: Lake, random_artefact: Path, tmp_path: Path) -> None:
+def test_few_photos_make_no_basis_but_no_failure(lake: Lake, small_artefact: Path, tmp_path: Path) -> None:
     photos = sample(tmp_path / "photos", per_label=1)
-    one = run(lake, "r1", random_artefact, [row(photos[0])])
+    one = run(lake, "r1", small_artefact, [row(photos[0])])
     assert (one.photos, one.basis_id, one.labels) == (1, None, 1)
-    gone = run(lake, "r2", random_artefact, [row(photos[0], "delete")])
+    gone = run(lake, "r2", small_artefact, [row(photos[0], "delete")])
     assert gone == Reduced()
     assert contents(lake, "embeddings", "uri") == contents(lake, "moments", "run_id") == []
 

@@ -1,4 +1,4 @@
-"""run_local and recognise as a user calls them: processes of their own, on rendered photos and on real ones."""
+"""run_local and recognise by their command lines, on rendered photos and on real ones."""
 
 import json
 import os
@@ -20,21 +20,10 @@ from orchard.lake.tables import open_catalog
 from spark_jobs.extractor.artefact import Extractor
 from spark_jobs.extractor.engines import open_engine
 from spark_jobs.extractor.photos import decode
+from tests.conftest import Call, RunLocal
 from tests.lakes import sample
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-def call(module: str, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", f"spark_jobs.{module}", *map(str, arguments)]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=600, check=False)
-
-
-def run_local(*arguments: str | Path) -> list[dict[str, Any]]:
-    done = call("run_local", *arguments, "--json")
-    assert done.returncode == 0, done.stderr
-    runs: list[dict[str, Any]] = json.loads(done.stdout)
-    return runs
 
 
 def read(lake: Path, table: str, *columns: str) -> list[tuple[Any, ...]]:
@@ -43,11 +32,11 @@ def read(lake: Path, table: str, *columns: str) -> list[tuple[Any, ...]]:
     return sorted(tuple(row[column] for column in columns) for row in rows)
 
 
-def test_days_of_growth(random_artefact: Path, tmp_path: Path) -> None:
+def test_days_of_growth(small_artefact: Path, tmp_path: Path, run_local: RunLocal, call: Call) -> None:
     photos, lake = tmp_path / "my photos", tmp_path / "the lake"
     paths = sample(photos, per_label=6)
 
-    (first,) = run_local(photos, "--lake", lake, "--extractor", random_artefact, "--components", "5")
+    (first,) = run_local(photos, "--lake", lake, "--extractor", small_artefact, "--components", "5")
     assert first["found"] == {"listed": 24, "added": 24, "changed": 0, "deleted": 0, "left": 0}
     assert (first["extracted"]["embedded"], first["reduced"]["components"]) == (24, 5)
 
@@ -112,12 +101,12 @@ def test_days_of_growth(random_artefact: Path, tmp_path: Path) -> None:
     assert {name: read(lake, name, "uri", "etag") for name in last} == last
 
 
-def test_errors_a_user_understands(random_artefact: Path, tmp_path: Path) -> None:
-    nowhere = call("run_local", tmp_path / "nowhere", "--lake", tmp_path / "lake", "--extractor", random_artefact)
+def test_errors_a_user_understands(small_artefact: Path, tmp_path: Path, call: Call) -> None:
+    nowhere = call("run_local", tmp_path / "nowhere", "--lake", tmp_path / "lake", "--extractor", small_artefact)
     assert nowhere.returncode == 2
     assert "expected a folder of photos, one folder a label; there is no such folder" in nowhere.stderr
     (tmp_path / "empty").mkdir()
-    empty = call("run_local", tmp_path / "empty", "--lake", tmp_path / "lake", "--extractor", random_artefact)
+    empty = call("run_local", tmp_path / "empty", "--lake", tmp_path / "lake", "--extractor", small_artefact)
     assert empty.returncode == 0
     assert "no photo was found there" in empty.stdout
     none = call("recognise", tmp_path / "x.jpg", "--lake", tmp_path / "no lake")
@@ -143,34 +132,22 @@ def test_without_extractor_and_weights_it_says_how_to_give_them(tmp_path: Path) 
     assert "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5" in done.stderr
 
 
-def test_killed_at_any_moment_and_run_again(random_artefact: Path, tmp_path: Path) -> None:
-    """SIGKILL to the whole process group at random moments; the next run ends with the tables of an undisturbed one."""
+# What a run has just begun to write when it is killed.
+MOMENTS = ("embeddings/data/**/*.parquet", "moments/metadata/*.json", "coordinates/data/**/*.parquet")
+
+
+def test_killed_at_any_moment_and_run_again(small_artefact: Path, tmp_path: Path, run_local: RunLocal) -> None:
+    """SIGKILL to the whole process group while it writes; the next run ends with the tables of an undisturbed one."""
     photos, lake, undisturbed = tmp_path / "photos", tmp_path / "killed", tmp_path / "undisturbed"
     paths = sample(photos, per_label=10)
-    options = ("--extractor", random_artefact, "--components", "5", "--refit", "always", "--json")
-    command = [sys.executable, "-m", "spark_jobs.run_local", str(photos), "--lake", str(lake), *map(str, options)]
-
-    def whole_run() -> float:
-        started = time.monotonic()
-        run_local(photos, "--lake", lake, *options[:-1])
-        return time.monotonic() - started
-
-    random = np.random.default_rng(0)
-    seconds = whole_run()
-    killed = 0
-    for day in range(2):
+    options = ("--extractor", small_artefact, "--components", "5", "--refit", "always")
+    run_local(photos, "--lake", lake, *options)
+    for day, moment in enumerate(MOMENTS):
         paths[2 * day].unlink()
         shutil.copy(paths[-1 - day], paths[2 * day + 1])
-        for _ in range(3):
-            with subprocess.Popen(
-                command, cwd=REPOSITORY, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            ) as process:
-                time.sleep(random.uniform(0.25, 1.0) * seconds)
-                killed += process.poll() is None
-                os.killpg(process.pid, signal.SIGKILL)
-        whole_run()
-    assert killed >= 3
-    run_local(photos, "--lake", undisturbed, *options[:-1])
+        _kill(lake, moment, "run_local", photos, "--lake", lake, *options)
+    run_local(photos, "--lake", lake, *options)
+    run_local(photos, "--lake", undisturbed, *options)
     for table in ("embeddings", "coordinates"):
         assert read(lake, table, "uri", "etag", "label") == read(undisturbed, table, "uri", "etag", "label")
     assert len({uri for (uri,) in read(lake, "embeddings", "uri")}) == len(read(lake, "embeddings", "uri"))
@@ -186,7 +163,25 @@ def test_killed_at_any_moment_and_run_again(random_artefact: Path, tmp_path: Pat
     np.testing.assert_allclose(newest[2], fresh[2], rtol=0, atol=1e-10 * np.abs(fresh[2]).max())
 
 
-def test_real_photos(real_artefact: Path, shared: Path, tmp_path: Path, figures: list[str]) -> None:
+def _kill(lake: Path, moment: str, command: str, *arguments: str | Path) -> None:
+    """Kill a command when the first new file of that pattern is there."""
+    there = set(lake.glob(f"tables/**/{moment}"))
+    with subprocess.Popen(
+        [sys.executable, "-m", f"spark_jobs.{command}", *map(str, arguments)],
+        cwd=REPOSITORY,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        while set(lake.glob(f"tables/**/{moment}")) <= there:
+            assert process.poll() is None, f"{command} ended, and wrote no {moment}"
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_real_photos(
+    real_artefact: Path, shared: Path, tmp_path: Path, figures: list[str], run_local: RunLocal, call: Call
+) -> None:
     """Training into the lake, Test to recognise: at least 99% right."""
     lake = tmp_path / "lake"
     (run,) = run_local(shared / "data/fruits-360/Training", "--lake", lake, "--extractor", real_artefact)

@@ -1,30 +1,18 @@
 """The same on S3 and Glue: photos, artefact and tables in a bucket, and keys that only S3 allows."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import boto3
 
 from orchard.lake.tables import open_catalog
+from tests.conftest import Call, RunLocal
 from tests.lakes import sample
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 
-
-def call(module: str, *arguments: str | Path) -> Any:
-    command = [sys.executable, "-m", f"spark_jobs.{module}", *map(str, arguments), "--json"]
-    done = subprocess.run(
-        command, cwd=REPOSITORY, env=dict(os.environ), capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return json.loads(done.stdout)
-
-
-def test_days_of_growth(aws: object, bucket: str, random_artefact: Path, tmp_path: Path) -> None:
+def test_days_of_growth(
+    aws: object, bucket: str, small_artefact: Path, tmp_path: Path, run_local: RunLocal, call: Call
+) -> None:
     s3 = boto3.client("s3")
     paths = sample(tmp_path, per_label=3)
     keys = [f"photos/{path.relative_to(tmp_path)}" for path in paths]
@@ -34,13 +22,13 @@ def test_days_of_growth(aws: object, bucket: str, random_artefact: Path, tmp_pat
     s3.put_object(Bucket=bucket, Key="photos/Fig/text.jpg", Body=b"no photo")
     arguments = (f"s3://{bucket}/photos/", "--lake", f"s3://{bucket}/lake", "--database", "fruits", "--components", "3")
 
-    (first,) = call("run_local", *arguments, "--extractor", random_artefact)
+    (first,) = run_local(*arguments, "--extractor", small_artefact)
     assert first["found"] == {"listed": 17, "added": 17, "changed": 0, "deleted": 0, "left": 0}
     assert (first["extracted"]["embedded"], first["extracted"]["rejected"]) == (16, 1)
 
     s3.delete_object(Bucket=bucket, Key=keys[0])
     s3.put_object(Bucket=bucket, Key=keys[-4], Body=paths[5].read_bytes())
-    (second,) = call("run_local", *arguments)
+    (second,) = run_local(*arguments)
     assert second["found"] == {"listed": 16, "added": 0, "changed": 1, "deleted": 1, "left": 0}
     catalog = open_catalog(f"s3://{bucket}/lake", "fruits")
     for table in ("embeddings", "coordinates"):
@@ -48,7 +36,8 @@ def test_days_of_growth(aws: object, bucket: str, random_artefact: Path, tmp_pat
         assert sorted(row["uri"] for row in rows) == sorted(f"s3://{bucket}/{key}" for key in keys[1:])
     assert {row["label"] for row in rows if row["uri"].endswith("dot.jpg")} == {"Fig"}
 
-    (answer,) = call("recognise", f"s3://{bucket}/{keys[-4]}", "--lake", f"s3://{bucket}/lake", "--database", "fruits")
+    lake = ("--lake", f"s3://{bucket}/lake", "--database", "fruits")
+    (answer,) = json.loads(call("recognise", f"s3://{bucket}/{keys[-4]}", *lake, "--json").stdout)
     assert answer["neighbours"][0]["distance"] < 1e-3
     listed = s3.list_objects_v2(Bucket=bucket, Prefix="lake/exports/")["Contents"]
     names = {item["Key"].rpartition("/")[2] for item in listed}

@@ -1,8 +1,5 @@
 import base64
 import io
-import json
-import subprocess
-import sys
 import tomllib
 import uuid
 from collections.abc import Callable
@@ -24,6 +21,7 @@ from orchard.report import fits
 from orchard.report.page import Report, gather, render
 from spark_jobs.exact.basis import KEEP
 from spark_jobs.exact.moments import Moments
+from tests.conftest import RunLocal
 from tests.lakes import sample
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -161,21 +159,23 @@ def tables(tmp_path: Path) -> Tables:
     return Tables(open_catalog(str(tmp_path / "lake")), str(tmp_path / "lake"))
 
 
-def grow(photos: Path, lake: Path, *arguments: str | Path) -> dict[str, Any]:
-    """Do a run on a local lake, in a process of its own; return its row of `runs`."""
-    command = [sys.executable, "-m", "spark_jobs.run_local", *map(str, (photos, "--lake", lake, *arguments)), "--json"]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
-    (run,) = json.loads(done.stdout)
-    runs = open_catalog(str(lake)).load_table(("orchard", "runs")).scan().to_arrow().to_pylist()
-    (row,) = (row for row in runs if row["run_id"] == run["run_id"])
-    return row
+@pytest.fixture
+def grow(run_local: RunLocal) -> Callable[..., dict[str, Any]]:
+    """Do a run on a local lake; the answer is its row of `runs`."""
+
+    def grow(photos: Path, lake: Path, *arguments: str | Path) -> dict[str, Any]:
+        (run,) = run_local(photos, "--lake", lake, *arguments)
+        runs = open_catalog(str(lake)).load_table(("orchard", "runs")).scan().to_arrow().to_pylist()
+        (row,) = (row for row in runs if row["run_id"] == run["run_id"])
+        return row
+
+    return grow
 
 
-def test_two_days_of_a_real_lake(random_artefact: Path, tmp_path: Path) -> None:
+def test_two_days_of_a_real_lake(small_artefact: Path, tmp_path: Path, grow: Callable[..., dict[str, Any]]) -> None:
     photos, lake = tmp_path / "photos", tmp_path / "lake"
     paths = sample(photos, per_label=6)
-    first = grow(photos, lake, "--extractor", random_artefact, "--components", "12")
+    first = grow(photos, lake, "--extractor", small_artefact, "--components", "12")
     catalog = open_catalog(str(lake))
     page = Page(render(gather(catalog, "orchard", first, read_file, root=str(lake))))
     page.check_alone()
