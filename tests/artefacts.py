@@ -64,7 +64,9 @@ def small(folder: Path) -> Path:
     from openvino import opset13 as op
 
     pixels = op.parameter([-1, side, side, 3], np.uint8)
-    channels_first = op.transpose(op.convert(pixels, "f32") / np.float32(255), np.array([0, 3, 1, 2]))
+    channels_first = op.transpose(
+        op.divide(op.convert(pixels, "f32"), op.constant(255, np.float32)), np.array([0, 3, 1, 2])
+    )
     stride = [side // tiles] * 2
     means = op.avg_pool(channels_first, stride, [0, 0], [0, 0], stride, exclude_pad=True)
     model = openvino.Model([op.reshape(means, np.array([-1, 3 * tiles**2]), special_zero=False)], [pixels], "tiles")
