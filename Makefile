@@ -46,8 +46,8 @@ $(UV):
 	@touch $@
 
 # Environments of other versions. What they lack (tensorflow, the AWS of this machine) the tests take from .venv.
-SIZE_airflow31 := 0.8 GB, 0.2 GB of them downloaded
-SIZE_spark4 := 1.6 GB, 0.8 GB of them downloaded
+SIZE_airflow31 := 0.6 GB, 0.2 GB of them downloaded
+SIZE_spark4 := 1.2 GB, 0.8 GB of them downloaded
 .venv-%/installed: requirements-%.txt Makefile | $(UV)
 	$(SAY) .venv-$* "Python packages, pinned by hash: $(SIZE_$*)"
 	@$(UV) venv --quiet --clear --python .venv/bin/python .venv-$*
@@ -80,7 +80,7 @@ lint: setup ## ruff and mypy
 
 # In an environment of their own: checkov pins boto3, which ministack does, too, at another version.
 .venv-infra/installed: infra/checks-requirements.txt Makefile | $(UV)
-	$(SAY) .venv-infra "cfn-lint and checkov, pinned by hash: 0.4 GB, 70 MB of them downloaded"
+	$(SAY) .venv-infra "cfn-lint and checkov, pinned by hash: 0.2 GB, 70 MB of them downloaded"
 	@$(UV) venv --quiet --clear --python .venv/bin/python .venv-infra
 	@$(UV) pip install --quiet --python .venv-infra/bin/python --require-hashes --requirement infra/checks-requirements.txt
 	@touch $@
@@ -112,7 +112,7 @@ test-airflow31: setup .venv-airflow31/installed ## the control plane's tests on 
 		tests/orchard/dag tests/orchard/ui
 
 # SOME: what a change of Spark could break first, in a few minutes.
-test-spark4: setup .venv-spark4/java .jars-spark4/installed ## the data plane's tests on emr-spark-8.1.0's Spark; SOME=1
+test-spark4: setup .venv-spark4/java .jars-spark4/installed ## the data plane's tests on the Spark of emr-spark-8.1.0; SOME=1
 	$(PYTEST:.venv/%=.venv-spark4/%) $(if $(SOME),$(foreach one,\
 		extract_embeddings reduce_embeddings s3_lake,tests/spark_jobs/test_$(one).py), \
 		tests/spark_jobs)
@@ -128,16 +128,16 @@ notebook-cluster: setup ## a cluster to explore the lake on, and how to reach it
 INFRA = @.venv/bin/python -m infra $@ "$(or $(ENV),$(error say which environment: make $@ ENV=prod))" \
 	$(if $(filter-out 0,$(YES)),--yes)
 
-deploy: setup ## ENV=prod: stack and artefacts on AWS, up to date; shows the changes and asks; YES=1
+deploy: setup ## stack and artefacts on AWS, up to date, after a yes; ENV=prod YES=1
 	$(INFRA) $(if $(TEMPLATE),--template "$(TEMPLATE)")
 
-undeploy: setup ## ENV=prod: take all away but the data; with DELETE_DATA=prod those, too; YES=1
+undeploy: setup ## all of it away but the data, after a yes; ENV=prod YES=1 DELETE_DATA=prod
 	$(INFRA) $(if $(DELETE_DATA),--delete-data "$(DELETE_DATA)")
 
-doctor: setup ## where Airflow runs: is all there that a run needs; SETTINGS=file instead of the variable
+doctor: setup ## is all there that a run needs, where Airflow runs; SETTINGS=file instead of its variable
 	@.venv/bin/python -m orchard doctor $(if $(SETTINGS),--settings "$(SETTINGS)")
 
-smoke: setup ## docker-compose for real: build, start, run the DAG, tear down; says so where there is no engine
+smoke: setup ## docker-compose.yaml with a real engine: build, start, run the DAG, tear down; says so where there is none
 	.venv/bin/python -m local.compose.smoke
 
 bench: setup ## speed against the usual notebook and the bare loop, and growth

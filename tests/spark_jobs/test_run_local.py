@@ -33,6 +33,7 @@ def call(module: str, *arguments: str | Path) -> "subprocess.CompletedProcess[st
 def run_local(*arguments: str | Path) -> list[dict[str, Any]]:
     done = call("run_local", *arguments, "--json")
     assert done.returncode == 0, done.stderr
+    assert "log level" not in done.stderr, "the JVM says what it made up for its shell (tables/log4j2.properties)"
     runs: list[dict[str, Any]] = json.loads(done.stdout)
     return runs
 
