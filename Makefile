@@ -94,10 +94,12 @@ lint-infra: .venv-infra/installed ## cfn-lint and checkov on infra/orchard.yaml;
 	.venv-infra/bin/checkov --file infra/orchard.yaml --framework cloudformation --compact --quiet --skip-download
 
 # Two processes: one waits for Airflow while the other computes.
-PYTEST = .venv/bin/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+PYTEST = .venv/bin/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder --durations 10
 
 test: setup ## the tests but the longest; photos and weights in ../shared are used where they are
 	$(PYTEST) -m "not long"
+	@echo "Left out: what takes minutes more, such as services killed in the middle of a run. make test-all runs that, too;"
+	@echo "make test-airflow31 and make test-spark4 run the tests on the other versions."
 
 test-all: setup ## all tests
 	$(PYTEST)

@@ -102,7 +102,7 @@ class Standalone:
             # interrupted is started again at once, and would fail for good after eight seconds.
             "WORKERS__EXECUTION_API_RETRIES": "8",
             "WORKERS__EXECUTION_API_TIMEOUT": "30",
-            "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
+            "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.25",
             "TRIGGERER__JOB_HEARTBEAT_SEC": "2",
             # Runs are triggered by hand here; by itself Airflow would start today's as soon as the DAG is unpaused.
             "SCHEDULER__USE_JOB_SCHEDULE": "False",

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import pytest
 
 from tests.e2e.contents import assert_as_from_scratch, contents, newest, vectors
 from tests.e2e.house import DAILY, REPOSITORY, House, LakeUnderTest, Run, labels, sample
@@ -161,6 +162,7 @@ def _asset_events(run: Run) -> list[str]:
     return sorted(event["name"] for event in events)
 
 
+@pytest.mark.long
 def test_real_photos_are_recognised(house: House, lake: LakeUnderTest, shared: Path, real_artefact: Path) -> None:
     """One day on real photos of six kinds; then photos that the lake has never seen."""
     fruits = shared / "data" / "fruits-360"

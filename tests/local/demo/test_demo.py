@@ -137,6 +137,7 @@ def test_the_whole_story(folder: Path) -> None:
     assert "<html" in (folder / "report.html").read_text()
 
 
+@pytest.mark.long
 def test_interrupted_while_a_step_runs(start: Callable[..., Running]) -> None:
     demo = start("--per-label", "4")
     demo.until_said("create_cluster")
@@ -147,6 +148,7 @@ def test_interrupted_while_a_step_runs(start: Callable[..., Running]) -> None:
     assert "Everything is stopped." in demo.said
 
 
+@pytest.mark.long
 def test_told_to_end_while_it_starts(start: Callable[..., Running]) -> None:
     demo = start("--per-label", "4")
     demo.until(lambda: any("airflow scheduler" in process for process in demo.left()))
@@ -154,6 +156,7 @@ def test_told_to_end_while_it_starts(start: Callable[..., Running]) -> None:
     assert demo.left() == []
 
 
+@pytest.mark.long
 def test_killed(start: Callable[..., Running]) -> None:
     demo = start("--per-label", "4")
     demo.until(lambda: any("airflow scheduler" in process for process in demo.left()))
