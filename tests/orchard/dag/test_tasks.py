@@ -1,4 +1,3 @@
-from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -52,7 +51,7 @@ def test_a_cluster_that_emr_would_refuse_stops_the_run_when_it_is_planned(
     """Not only when it is to be rented; and another try would find the same."""
     chosen = settings(lake=f"s3://{bucket}/lake", prefixes=(f"s3://{bucket}/photos/",), database=bucket)
     aws.client("s3").put_object(Bucket=bucket, Key=f"lake/extractors/{EXTRACTOR}.zip", Body=b"artefact")
-    monkeypatch.setattr(tasks, "read_settings", lambda: replace(chosen, release="emr-5.36.0"))
+    monkeypatch.setattr(tasks, "read_settings", lambda: chosen.but(release="emr-5.36.0"))
     with pytest.raises(AirflowFailException, match=r"- ReleaseLabel: expected emr-7\.\*\.\* or .*, got 'emr-5\.36\.0'"):
         tasks.make_plan("orchard_daily", "r1", {})
     monkeypatch.setattr(tasks, "read_settings", lambda: chosen)
