@@ -85,8 +85,14 @@ def rule(holds: Callable[..., bool], expected: str, do: str, *others: str) -> Af
 
 def mistakes(error: ValidationError, model: type[BaseModel]) -> list[Mistake]:
     """Say all that is wrong, in the order of the model's fields; what is unknown comes last."""
-    schema = model.model_json_schema()
-    return [_mistake(one["type"], one["loc"], one["input"], one.get("ctx", {}), schema) for one in error.errors()]
+    schema, found = model.model_json_schema(), error.errors()
+    # A list whose elements are wrong is also too short, for pydantic, which counts the others.
+    inner = {one["loc"][:end] for one in found for end in range(len(one["loc"]))}
+    return [
+        _mistake(one["type"], one["loc"], one["input"], one.get("ctx", {}), schema)
+        for one in found
+        if one["loc"] not in inner
+    ]
 
 
 def refusal(found: Sequence[Mistake]) -> ValidationError:
@@ -159,7 +165,8 @@ def _remedy(got: Any, field: Mapping[str, Any], place: Mapping[str, Any]) -> str
     if expected(place) == _KINDS["string"] and isinstance(got, bool | int | float):
         return f'write "{shown(got)}"'
     if "default" not in field:
-        return f"write it as in {shown(field['examples'][0])}"
+        example = field["examples"][0]
+        return f"write it as in {shown(example[0] if place is field.get('items') else example)}"
     default = place.get("default", field["default"])
     return "correct it, or leave it out" + (f" for {shown(default)}" if default not in (None, [], {}) else "")
 
