@@ -16,7 +16,7 @@ from infra.errors import InfraError
 from infra.parameters import DERIVED
 from orchard.instances import INSTANCES
 from orchard.mistakes import Mistake, Written, like, mistakes, one_of, refusal, rule, shown
-from orchard.settings import EU_REGIONS, Settings, SettingsError
+from orchard.settings import EU_REGIONS, Settings, SettingsError, in_the_eu
 from spark_jobs.extractor.architectures import ARCHITECTURES, DEFAULT
 
 FOLDER = Path(__file__).parent / "environments"
@@ -77,11 +77,7 @@ class File(Written):
             lambda region: region in _regions(), "a region that boto knows of",
             f"correct it; those in the EU are {', '.join(EU_REGIONS)}",
         ),
-        rule(
-            lambda region, outside_eu: outside_eu or region in EU_REGIONS,
-            f"one in the EU, where the data are to stay: {', '.join(EU_REGIONS)}",
-            "if another is meant, say so outright: outside_eu = true", "outside_eu",
-        ),
+        in_the_eu("outside_eu = true"),
     ] = "eu-west-1"  # fmt: skip
     account: Annotated[str, like(r"^\d{12}$", "12 digits in quotes")] | None = None  # the only one to deploy into
     # Of the stack, beside `Environment` and `OutsideEu`.

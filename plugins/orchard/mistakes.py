@@ -59,6 +59,11 @@ def one_of(names: Iterable[str]) -> GetPydanticSchema:
     return GetPydanticSchema(lambda _kind, _handler: core_schema.literal_schema(sorted(names)))
 
 
+def wrong(got: Any, expected: str, do: str) -> PydanticCustomError:
+    """Make what a field's validator raises; of any other error, only that it happened would be said."""
+    return PydanticCustomError("mistake", "{expected}", {"got": shown(got), "expected": expected, "do": do})
+
+
 def rule(holds: Callable[..., bool], expected: str, do: str, *others: str) -> AfterValidator:
     """Ask more of a field than its schema says.
 
@@ -76,8 +81,7 @@ def rule(holds: Callable[..., bool], expected: str, do: str, *others: str) -> Af
         known = {one: info.data[one] for one in others if one in info.data}
         if len(known) == len(others) and not holds(value, *known.values()):
             beside = {name: shown(one) for name, one in known.items()}
-            said = {"got": shown(value), "expected": expected.format(**beside), "do": do}
-            raise PydanticCustomError("mistake", "{expected}", said)
+            raise wrong(value, expected.format(**beside), do)
         return value
 
     return AfterValidator(check)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationError
 
 from orchard.instances import INSTANCES
 from orchard.mistakes import Table, Texts, Written, like, mistakes, one_of, rule
@@ -33,6 +33,13 @@ def _apart(prefix: str, lake: str) -> bool:
     return not root.startswith(begin) and not begin.startswith(root)
 
 
+def in_the_eu(outright: str) -> AfterValidator:
+    """Ask for a region in the EU, unless the field `outside_eu` says that another is meant: outright."""
+    expected = f"one in the EU, where the data are to stay: {', '.join(EU_REGIONS)}"
+    do = f"if another is meant, say so outright: {outright}"
+    return rule(lambda region, outside_eu: outside_eu or region in EU_REGIONS, expected, do, "outside_eu")
+
+
 Address = Annotated[str, like(r"^s3://[a-z0-9.-]{3,63}(/|$)", "s3://bucket[/prefix]")]
 InstanceType = Annotated[str, one_of(INSTANCES)]
 
@@ -41,10 +48,6 @@ InstanceType = Annotated[str, one_of(INSTANCES)]
 _APART = rule(
     _apart, "a place beside the lake, {lake}: of one in the other, the lake's own pictures would be taken for photos",
     "put the lake beside the photos, such as s3://bucket/lake and s3://bucket/photos", "lake")
-_IN_THE_EU = rule(
-    lambda region, outside_eu: outside_eu or region in EU_REGIONS,
-    f"one in the EU, where the data are to stay: {', '.join(EU_REGIONS)}",
-    'if another is meant, say so outright: "outside_eu": true', "outside_eu")
 _ALONE = rule(
     lambda variance, components: variance is None or components is None,
     "none beside components, {components}", "leave out one of the two", "components")
@@ -80,7 +83,8 @@ class Settings(Written):
         examples=["mobilenet_v2-f32-575378b4658d"])
     database: str = Field("orchard", description="of the Glue Data Catalog")
     outside_eu: bool = Field(False, description="data stay in the EU, unless this says outright that they need not")
-    region: Annotated[str, _IN_THE_EU] = Field("eu-west-1", description="in the EU, or with `outside_eu`")
+    region: Annotated[str, in_the_eu('"outside_eu": true')] = Field(
+        "eu-west-1", description="in the EU, or with `outside_eu`")
 
     # Step 2, where the run's Params do not say otherwise.
     components: Annotated[int, Field(ge=1)] | None = Field(None, description="of the PCA; or give the `variance`")
