@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 UV := .venv/bin/uv
 UV_VERSION := 0.13.8
 
-.PHONY: help setup demo screenshots lint lint-infra test test-all test-airflow31 test-spark4 wheelhouse deploy undeploy doctor notebook-cluster smoke bench lock clean
+.PHONY: help setup demo screenshots docs lint lint-infra test test-all test-airflow31 test-spark4 wheelhouse deploy undeploy doctor notebook-cluster smoke bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ demo: setup ## the whole pipeline on this machine; PHOTOS=dir WEIGHTS=file PORT=
 
 screenshots: setup ## the README's pictures anew, from a demo of their own; WEIGHTS=file
 	.venv/bin/python -m local.screenshots $(if $(WEIGHTS),--weights "$(WEIGHTS)")
+
+docs: setup ## what the pages say of the code, anew: the settings and their JSON schema
+	.venv/bin/python -m local.docs
 
 lint: setup ## ruff and mypy
 	.venv/bin/ruff check .

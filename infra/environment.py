@@ -5,21 +5,27 @@ import itertools
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
 
 import botocore.session
+from pydantic import AfterValidator, Field, ValidationError
 
 from infra.errors import InfraError
-from infra.parameters import DERIVED, check_text
+from infra.parameters import DERIVED
 from orchard.instances import INSTANCES
-from orchard.settings import EU_REGIONS, Settings, SettingsError
+from orchard.mistakes import Mistake, Written, like, mistakes, one_of, refusal, rule, shown
+from orchard.settings import EU_REGIONS, Settings, SettingsError, in_the_eu
 from spark_jobs.extractor.architectures import ARCHITECTURES, DEFAULT
 
 FOLDER = Path(__file__).parent / "environments"
-_NAME = re.compile(r"[a-z][a-z0-9]{0,15}")  # the template's parameter Environment says the same
+_NAME = r"^[a-z][a-z0-9]{0,15}$"  # the template's parameter Environment says the same
 _EXPECTED_NAME = "1 to 16 lower-case letters and digits, a letter first"
+# What must be there, until the stack's outputs say it.
+_SOMEWHERE = {
+    "lake": "s3://orchard/lake", "prefixes": ["s3://orchard/photos/"], "extractor": "mobilenet_v2-f32-000000000000",
+}  # fmt: skip
 # What the stack's outputs say, or the table of the file that is not [settings].
 _DERIVED = frozenset(
     (
@@ -28,63 +34,65 @@ _DERIVED = frozenset(
         "security_configuration", "bootstrap", "python",
     )
 )  # fmt: skip
+_FOLLOWS = "none: it follows from the stack and from the rest of the file"
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(Written):
     """How the extractor's artefact is come by: an export, or a file."""
 
-    architecture: str = DEFAULT
-    precision: str = "f32"
+    architecture: Annotated[str, one_of(ARCHITECTURES)] = DEFAULT
+    precision: Literal["f32", "int8"] = "f32"
     weights: str = "imagenet"
-    calibrate: str | None = None  # int8: a folder of photos
-    artefact: str | None = None  # a file that was exported before, instead of all the above
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be exported."""
-        _expect(self.architecture in ARCHITECTURES, "extractor.architecture", list(ARCHITECTURES), self.architecture)
-        _expect(self.precision in ("f32", "int8"), "extractor.precision", "f32 or int8", self.precision)
-        if self.artefact is None:
-            _expect(
-                (self.precision == "int8") == (self.calibrate is not None), "extractor.calibrate",
-                "a folder of photos with precision int8, and none with f32", self.calibrate,
-            )  # fmt: skip
+    artefact: str | None = None  # a file that was exported before, instead of all the rest
+    calibrate: Annotated[
+        str | None,
+        rule(
+            lambda folder, precision, file: file is not None or (precision == "int8") == (folder is not None),
+            "a folder of photos with precision int8, and none with f32", "change one of the two",
+            "precision", "artefact",
+        ),
+    ] = None  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Environment:
+def _settings(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Judge settings beside what is known only when the stack is there."""
+    derived = _DERIVED & given.keys()
+    wrong = [Mistake((name,), shown(given[name]), _FOLLOWS, "take it out") for name in sorted(derived)]
+    try:
+        Settings.model_validate(_SOMEWHERE | {name: value for name, value in given.items() if name not in derived})
+    except ValidationError as error:
+        wrong += mistakes(error, Settings)
+    if wrong:
+        raise refusal(wrong)
+    return MappingProxyType(dict(given))
+
+
+class File(Written):
+    """What the file of an environment says."""
+
+    outside_eu: bool = False
+    region: Annotated[
+        str,
+        rule(
+            lambda region: region in _regions(), "a region that boto knows of",
+            f"correct it; those in the EU are {', '.join(EU_REGIONS)}",
+        ),
+        in_the_eu("outside_eu = true"),
+    ] = "eu-west-1"  # fmt: skip
+    account: Annotated[str, like(r"^\d{12}$", "12 digits in quotes")] | None = None  # the only one to deploy into
+    # Of the stack, beside `Environment` and `OutsideEu`.
+    parameters: Annotated[
+        Mapping[Annotated[str, rule(lambda name: name not in DERIVED, _FOLLOWS, "take it out")], str],
+        AfterValidator(MappingProxyType),
+    ] = Field({})
+    extractor: Source = Source()
+    settings: Annotated[Mapping[str, Any], AfterValidator(_settings)] = Field({})  # of Airflow's variable
+
+
+class Environment(File):
     """One deployment: where, with which parameters of the stack, extractor and settings."""
 
-    name: str
-    region: str = "eu-west-1"
-    outside_eu: bool = False
-    account: str | None = None  # the only one to deploy into
-    parameters: Mapping[str, str] = field(default_factory=dict)  # of the stack, beside `Environment` and `OutsideEu`
-    extractor: Source = field(default_factory=Source)
-    settings: Mapping[str, Any] = field(default_factory=dict)  # of Airflow's variable, beside what follows
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be meant, before anything is asked of AWS."""
-        _expect(_NAME.fullmatch(self.name), "ENV", _EXPECTED_NAME, self.name)
-        if self.region not in _regions():
-            raise InfraError(
-                f"region: there is no region {self.region} that boto knows of; those in the EU are "
-                f"{', '.join(EU_REGIONS)}."
-            )
-        if self.region not in EU_REGIONS and not self.outside_eu:
-            raise InfraError(
-                f"region: {self.region} is outside the EU, where the data are to stay; expected one of "
-                f"{', '.join(EU_REGIONS)}. If that is meant, say so outright: outside_eu = true."
-            )
-        _expect(self.account is None or re.fullmatch(r"\d{12}", self.account), "account", "12 digits", self.account)
-        for one in DERIVED:
-            _expect(one not in self.parameters, f"parameters.{one}", "none: it follows from the rest", "one")
-        if derived := sorted(_DERIVED & self.settings.keys()):
-            raise InfraError(
-                f"settings: {', '.join(derived)} follow from the stack and from the rest of the file, "
-                "and are not to be said again."
-            )
-        self.variable({"Lake": "s3://orchard/lake", "Photos": "s3://orchard/photos/"}, "mobilenet_v2-f32-000000000000")
+    name: Annotated[str, like(_NAME, _EXPECTED_NAME)]
 
     @property
     def stack(self) -> str:
@@ -94,14 +102,12 @@ class Environment:
     @property
     def engine(self) -> str:
         """The engine that the nodes run."""
-        return str(self.settings.get("engine", Settings.engine))
+        return Settings.parse(_SOMEWHERE | dict(self.settings)).engine
 
     @property
     def architectures(self) -> list[str]:
         """The nodes' architecture, as ``uname -m`` says it, in a list of one."""
-        given = self.settings
-        types = given.get("instance_types") or [given.get("instance_type", Settings.instance_type)]
-        return sorted({INSTANCES[one].architecture for one in types})
+        return [INSTANCES[Settings.parse(_SOMEWHERE | dict(self.settings)).types[0]].architecture]
 
     def variable(self, outputs: Mapping[str, str], extractor_id: str, bootstrap: str | None = None) -> dict[str, Any]:
         """Put the Airflow variable ``orchard`` together from the stack's outputs; only what is no default.
@@ -136,7 +142,7 @@ class Environment:
         try:
             Settings.parse(values)
         except SettingsError as error:
-            raise InfraError(f"settings: {error}") from error
+            raise InfraError(str(error)) from error
         return values
 
 
@@ -148,7 +154,8 @@ def read(name: str, folder: Path = FOLDER) -> Environment:
     InfraError
         There is no such file, or it makes no sense.
     """
-    _expect(_NAME.fullmatch(name), "ENV", _EXPECTED_NAME, name)
+    if not re.fullmatch(_NAME, name):
+        raise InfraError(f"ENV: got {shown(name)}, expected {_EXPECTED_NAME}; name another.")
     path = folder / f"{name}.toml"
     if not path.is_file():
         there = sorted(one.stem for one in folder.glob("*.toml") if one.stem != "example")
@@ -158,33 +165,11 @@ def read(name: str, folder: Path = FOLDER) -> Environment:
             f"Environments that are there: {', '.join(there) or 'none'}."
         )
     try:
-        given = tomllib.loads(path.read_text("utf-8"))
-        extractor = Source(**_typed("extractor.", Source, given.pop("extractor", {})))
-        return Environment(name, **_typed("", Environment, given), extractor=extractor)
+        return Environment(name=name, **dict(File.model_validate(tomllib.loads(path.read_text("utf-8")))))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InfraError(f"{_short(path)} is no TOML: {error}") from error
-    except InfraError as error:
-        raise InfraError(f"{_short(path)}: {error}") from None
-
-
-def _typed(table: str, kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Check the names and types of a table of the file."""
-    known = {one.name: one.type for one in fields(kind) if one.name != "name"}  # which is the file's
-    if unknown := sorted(given.keys() - known.keys()):
-        raise InfraError(f"{table}{', '.join(unknown)}: unknown; expected some of {', '.join(sorted(known))}.")
-    values: dict[str, Any] = {}
-    for name, value in given.items():
-        expected: dict[Any, tuple[str, bool]] = {
-            bool: ("true or false", isinstance(value, bool)),
-            Mapping[str, str]: ("a table", isinstance(value, dict)),
-            Mapping[str, Any]: ("a table", isinstance(value, dict)),
-        }
-        what, holds = expected.get(known[name], ("a string", isinstance(value, str)))
-        _expect(holds, f"{table}{name}", what, value)
-        if known[name] == Mapping[str, str]:
-            check_text(f"{table}{name}", value)
-        values[name] = value
-    return values
+    except ValidationError as error:
+        raise InfraError("\n".join([f"{_short(path)}:", *map(str, mistakes(error, File))])) from None
 
 
 @functools.cache
@@ -193,11 +178,6 @@ def _regions() -> frozenset[str]:
     session = botocore.session.get_session()
     names = (session.get_available_regions("ec2", one) for one in session.get_available_partitions())
     return frozenset(itertools.chain.from_iterable(names))
-
-
-def _expect(holds: Any, name: str, expected: Any, got: Any) -> None:
-    if not holds:
-        raise InfraError(f"{name}: expected {expected}, got {got!r}.")
 
 
 def _short(path: Path) -> str:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +40,7 @@ def settings_of(environment: Environment, outputs: Mapping[str, str], bootstrap:
             f"{settings.release} has no JupyterHub: expected a release emr-7.*.*, such as emr-7.14.0. With this one, "
             "EMR Studio is the way (docs/explore.md)."
         )
-    return replace(
-        settings,
+    return settings.but(
         instance_profile=outputs["NotebookRole"],
         security_configuration=outputs["NotebookSecurityConfiguration"],
         spot=False,

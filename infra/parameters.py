@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from infra.errors import InfraError
+from orchard.mistakes import Mistake, shown
 
 DERIVED = ("Environment", "OutsideEu")  # they follow from the rest of an environment's file
 
@@ -28,43 +29,18 @@ def check(given: Mapping[str, str], declared: Mapping[str, Mapping[str, Any]]) -
     InfraError
         With all that is wrong: a name that the template does not have, or a value that it does not allow.
     """
-    has = declared.keys() - set(DERIVED)
-    if unknown := sorted(given.keys() - has):
-        raise InfraError(
-            f"parameters.{', '.join(unknown)}: the template has no such parameter; "
-            f"expected some of {', '.join(sorted(has))}."
-        )
+    has = sorted(declared.keys() - set(DERIVED))
     wrong = []
     for name, value in given.items():
-        if expected := next(_expected(value, declared[name]), None):
+        if name not in has:
+            expected, do = f"a parameter of the template: {', '.join(has)}", "take it out, or correct the name"
+        elif expected := next(_expected(value, declared[name]), ""):
             what = declared[name].get("Description", "").strip().rstrip(".")
-            wrong.append(f'parameters: {name} = "{value}": expected {expected}' + (f" ({what})" if what else ""))
+            do = f"correct it ({what})" if what else "correct it"
+        if expected:
+            wrong.append(str(Mistake(("parameters", name), shown(value), expected, do)))
     if wrong:
-        raise InfraError("; ".join(wrong) + ".")
-
-
-def check_text(table: str, given: Mapping[str, Any]) -> None:
-    """Refuse values that are no text, as CloudFormation takes it: in TOML, quotes are missing.
-
-    Parameters
-    ----------
-    table : str
-        Where they stand, for what the error says.
-
-    Raises
-    ------
-    InfraError
-        With all that are none.
-    """
-    wrong = []
-    for name, value in given.items():
-        if isinstance(value, bool | int | float):
-            text = str(value).lower()
-            wrong.append(f'{table}: {name} = {text}: expected text in quotes, "{text}"')
-        elif not isinstance(value, str):
-            wrong.append(f"{table}: {name}: expected text in quotes, got {value!r}")
-    if wrong:
-        raise InfraError("; ".join(wrong) + ".")
+        raise InfraError("\n".join(wrong))
 
 
 def _expected(value: str, declared: Mapping[str, Any]) -> Iterator[str]:

@@ -46,7 +46,7 @@ CODE = {
 
 def settings(**changes: Any) -> Settings:
     """Return `SETTINGS`, with changes."""
-    return replace(SETTINGS, **changes)
+    return SETTINGS.but(**changes)
 
 
 def plan(**changes: Any) -> Plan:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from infra.__main__ import COMMANDS as OF_INFRA
+from local import docs
 from orchard.__main__ import COMMANDS as OF_ORCHARD
 from orchard.lake.tables import open_catalog, replace_run
 from tests import tables
@@ -42,6 +43,13 @@ def test_operations(tmp_path: Path) -> None:
         "embeddings": ["new"],
         "runs": ["the-old-one"],
     }
+
+
+def test_what_is_made_from_the_code_is_as_the_code_is() -> None:
+    made = docs.made()
+    assert {path.name for path in made} == {"dag.md", "settings.schema.json"}
+    stale = [path.name for path, text in made.items() if path.read_text("utf-8") != text]
+    assert not stale, f"docs/{', '.join(stale)}: stale; `make docs` makes it anew."
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))

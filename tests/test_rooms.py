@@ -32,9 +32,9 @@ MAY = {
     # Around the planes.
     "benchmarks": "local spark_jobs.extract_embeddings spark_jobs.running spark_jobs.tables spark_jobs.extractor "
     "spark_jobs.exact orchard.photos orchard.lake",
-    "local": "infra spark_jobs.tables orchard.photos orchard.lake",
+    "local": "infra spark_jobs.tables orchard.commands orchard.photos orchard.lake orchard.mistakes",
     "infra": "bootstrap spark_jobs.extractor orchard.cluster orchard.prices orchard.aws orchard.plan orchard.settings "
-    "orchard.instances",
+    "orchard.instances orchard.mistakes",
     "orchard_job": "spark_jobs.reduce_embeddings spark_jobs.running spark_jobs.exact orchard.photos orchard.lake",
     "bootstrap": "",
     # The data plane: the commands, and what they are made of. Alone on a machine they ask orchard.lake.
@@ -63,10 +63,11 @@ MAY = {
     "orchard.plan": "orchard.settings orchard.form",
     "orchard.report": "orchard.lake",
     "orchard.photos": "orchard.lake",
-    "orchard.settings": "orchard.instances",
+    "orchard.settings": "orchard.instances orchard.mistakes",
     "orchard.lake": "",
     "orchard.form": "",
     "orchard.instances": "",
+    "orchard.mistakes": "",
 }
 
 COMPUTES = "tensorflow keras pyspark openvino nncf"

@@ -8,6 +8,7 @@ COMMANDS = {
     "estimate": "minutes and dollars of a number of photos",
     "prices": "the price list; --refresh asks AWS",
     "rollback": "the lake as it was when a run ended",
+    "settings": "all that is wrong with a file of settings, and the JSON schema for editors",
 }
 
 

@@ -1,13 +1,17 @@
-"""Settings of the control plane: one frozen object, read from the Airflow variable ``orchard`` when a task runs."""
+"""Settings of the control plane: one frozen object, read from the Airflow variable ``orchard`` when a task runs.
+
+A field is all of a setting: from it follow its check, what an error says of it, docs/settings.schema.json and the table
+in docs/dag.md (``make docs``).
+"""
 
 import json
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationError
 
 from orchard.instances import INSTANCES
+from orchard.mistakes import Table, Texts, Written, like, mistakes, one_of, rule
 
 VARIABLE = "orchard"
 # AWS calls London and Zurich eu-..., too.
@@ -15,148 +19,149 @@ EU_REGIONS = (
     "eu-central-1", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-3", "eusc-de-east-1",
 )  # fmt: skip
 BOOTSTRAPPED = "/opt/orchard/bin/python"  # as bootstrap/install.sh makes it
-_EXTRACTOR = re.compile(r"[a-z0-9_]+-[a-z0-9]+-[0-9a-f]{12}")
+_LEAST = '{"lake": "s3://bucket/lake", "prefixes": ["s3://bucket/photos"], "extractor": "<extractor_id>"}'
 
 
 class SettingsError(ValueError):
-    """A setting is missing, unknown or impossible."""
+    """Settings are missing, unknown or impossible: a line each."""
 
 
-@dataclass(frozen=True)
-class Settings:
+def _apart(prefix: str, lake: str) -> bool:
+    """Tell whether neither lies in the other."""
+    # A prefix is how names begin, whether at a slash or not; only the bucket is a whole name.
+    begin, root = prefix if "/" in prefix.removeprefix("s3://") else f"{prefix}/", f"{lake.rstrip('/')}/"
+    return not root.startswith(begin) and not begin.startswith(root)
+
+
+def in_the_eu(outright: str) -> AfterValidator:
+    """Ask for a region in the EU, unless the field `outside_eu` says that another is meant: outright."""
+    expected = f"one in the EU, where the data are to stay: {', '.join(EU_REGIONS)}"
+    do = f"if another is meant, say so outright: {outright}"
+    return rule(lambda region, outside_eu: outside_eu or region in EU_REGIONS, expected, do, "outside_eu")
+
+
+Address = Annotated[str, like(r"^s3://[a-z0-9.-]{3,63}(/|$)", "s3://bucket[/prefix]")]
+InstanceType = Annotated[str, one_of(INSTANCES)]
+
+# What settings ask of each other, and of themselves beside what an editor can tell.
+# fmt: off
+_APART = rule(
+    _apart, "a place beside the lake, {lake}: of one in the other, the lake's own pictures would be taken for photos",
+    "put the lake beside the photos, such as s3://bucket/lake and s3://bucket/photos", "lake")
+_ALONE = rule(
+    lambda variance, components: variance is None or components is None,
+    "none beside components, {components}", "leave out one of the two", "components")
+_EACH_ONCE = rule(lambda types: len(set(types)) == len(types), "each type once", "take out what is there twice")
+_ALIKE = rule(
+    lambda types: len({INSTANCES[one].architecture for one in types}) < 2,
+    "one architecture: the nodes' Python is built for one", "take types of x86 alone, or of arm64 (Graviton) alone")
+_NO_LESS = rule(
+    lambda most, least: most >= least,
+    "no less than min_core_nodes, {min_core_nodes}", "change one of the two", "min_core_nodes")
+_ALL_OR_NONE = rule(
+    lambda *groups: all(groups) or not any(groups),
+    "all three security groups or none, beside {primary_security_group} and {core_security_group}",
+    "give all three, or none of them", "primary_security_group", "core_security_group")
+
+
+class Settings(Written):
     """What differs between a laptop, a test account and production; a run's own wishes are the DAG's Params."""
 
-    lake: str  # s3://bucket[/prefix]: tables, extractors, exports, reports, logs
-    prefixes: tuple[str, ...]  # s3://bucket/prefix of the photos, one or more
-    extractor: str  # extractor_id of the artefact to use, as `export_extractor` prints it
-    database: str = "orchard"  # of the Glue Data Catalog
-    region: str = "eu-west-1"
-    outside_eu: bool = False  # data stay in the EU unless this says outright that they need not
+    model_config = ConfigDict(json_schema_extra={
+        "if": {"not": {"properties": {"outside_eu": {"const": True}}, "required": ["outside_eu"]}},
+        "then": {"properties": {"region": {"enum": list(EU_REGIONS)}}},
+    })
+
+    lake: Address = Field(
+        description="of tables, extractors, exports, reports, logs", examples=["s3://bucket/lake"])
+    prefixes: tuple[Annotated[Address, _APART], ...] = Field(
+        strict=False, min_length=1, examples=[["s3://bucket/photos"]],
+        description="where photos are; not inside the lake, nor the lake in them. A photo's label is the name of the "
+        "folder that it stands in, however deep")
+    extractor: Annotated[str, like(r"^[a-z0-9_]+-[a-z0-9]+-[0-9a-f]{12}$", "an extractor_id")] = Field(
+        description="of an artefact under `<lake>/extractors/`, as `export_extractor` prints it",
+        examples=["mobilenet_v2-f32-575378b4658d"])
+    database: str = Field("orchard", description="of the Glue Data Catalog")
+    outside_eu: bool = Field(False, description="data stay in the EU, unless this says outright that they need not")
+    region: Annotated[str, in_the_eu('"outside_eu": true')] = Field(
+        "eu-west-1", description="in the EU, or with `outside_eu`")
 
     # Step 2, where the run's Params do not say otherwise.
-    components: int | None = None
-    variance: float | None = None  # of neither: 0.95
-    standardize: bool = False
-    engine: str = "openvino"
+    components: Annotated[int, Field(ge=1)] | None = Field(None, description="of the PCA; or give the `variance`")
+    variance: Annotated[Annotated[float, Field(gt=0, le=1)] | None, _ALONE] = Field(
+        None, description="share of it that the PCA keeps; where `components` are not given either, 0.95")
+    standardize: bool = Field(False, description="whether the features are, before the PCA")
+    engine: Literal["openvino", "tensorflow"] = Field("openvino", description="tensorflow is for GPU nodes")
 
     # The cluster.
-    release: str = "emr-7.14.0"
-    instance_type: str = "m5.xlarge"
-    instance_types: tuple[str, ...] = ()  # in instance_type's place: any of these, the first counts the nodes
-    spot: bool = False  # core nodes at what is spare, on demand where nothing is; the primary never
-    ebs_gib: int = 64  # of a node's data volume, gp3
-    min_core_nodes: int = 1
-    max_core_nodes: int = 10
-    target_minutes: float = 30.0  # nodes are added until a run is expected to take no longer
-    rate: float = 50.0  # photos a second a vCPU, until runs were measured
-    idle_minutes: int = 30  # after which a cluster that nobody terminated ends itself
-    service_role: str = "orchard-emr-service"
-    instance_profile: str = "orchard-emr-node"
-    subnets: tuple[str, ...] = ()  # several: EMR chooses
-    # All three or none: with its own groups, EMR opens what it needs between the nodes by itself.
-    primary_security_group: str | None = None
-    core_security_group: str | None = None
-    service_security_group: str | None = None
-    security_configuration: str | None = None
-    bootstrap: str | None = None  # s3:// folder of install.sh and the wheels that it makes the nodes' Python from
-    python: str | None = None  # the nodes' interpreter; with bootstrap: the one that it makes
-    tags: Mapping[str, str] = field(default_factory=dict)
+    release: str = Field("emr-7.14.0", description="or `emr-spark-8.1.0`, with Spark 4.1")
+    instance_type: InstanceType = Field(
+        "m5.xlarge", description="types with arm64 (Graviton), such as `m7g.xlarge`, alike")
+    instance_types: Annotated[tuple[InstanceType, ...], _EACH_ONCE, _ALIKE] = Field(
+        (), strict=False, json_schema_extra={"uniqueItems": True},
+        description="in place of `instance_type`, all of one architecture: EMR takes core nodes of whichever it can "
+        "have. The first type counts the nodes")
+    spot: bool = Field(
+        False, description="spare capacity, and on demand where nothing is spare. The primary node and one core node "
+        "are never spot")
+    # The least and most of a volume that EMR takes: VolumeSpecification in its API reference.
+    ebs_gib: int = Field(64, ge=10, le=1024, description="of each node's data volume, gp3")
+    min_core_nodes: int = Field(1, ge=1, description="from here to `max_core_nodes`, the number of photos decides")
+    max_core_nodes: Annotated[int, _NO_LESS] = Field(10, ge=1, description="the most that a run rents")
+    target_minutes: PositiveFloat = Field(30, description="nodes are added until a run is expected to take no longer")
+    rate: PositiveFloat = Field(
+        50, description="photos a second a vCPU, until runs of 500 photos and more were measured in this lake")
+    idle_minutes: int = Field(  # a week is EMR's limit
+        30, ge=1, le=10080, description="after which a cluster that nobody terminated ends itself")
+    service_role: str = Field("orchard-emr-service", description="of the cluster")
+    instance_profile: str = Field("orchard-emr-node", description="of the cluster's nodes")
+    security_configuration: str | None = Field(None, description="of the cluster")
+    subnets: Texts = Field((), description="of several, EMR takes one that has room")
+    # With groups of its own, EMR opens what it needs between the nodes by itself.
+    primary_security_group: str | None = Field(None, description="of the primary node; all three groups, or none")
+    core_security_group: str | None = Field(None, description="of the other nodes; all three groups, or none")
+    service_security_group: Annotated[str | None, _ALL_OR_NONE] = Field(
+        None, description="of EMR itself, in a private subnet; all three groups, or none")
+    bootstrap: Annotated[
+        str, like(r"^s3://[a-z0-9.-]{3,63}/.*[^/]$", "s3://bucket/folder, without a slash at its end")
+    ] | None = Field(None, description="the folder of install.sh and the wheels that the nodes' Python is made from")
+    python: str | None = Field(
+        None, description=f"the nodes' interpreter; with `bootstrap`, in place of the one it makes, {BOOTSTRAPPED}")
+    tags: Table = Field({}, description="on each cluster, beside Orchard's own")
 
     # Of the tables, by the first run with anything to do after so many days.
-    maintain_days: float = 7.0
-    keep_days: float = 30.0  # then, older snapshots go, and with them what only they hold: time travel ends there
-
-    max_reject_share: float = 0.05  # a run that rejects more of its photos fails
-    poll_seconds: float = 15.0  # between two looks at a step
-    log_seconds: float = 360.0  # to wait for a failed step's logs, which EMR brings every five minutes
-    console: str | None = None  # where people look at clusters, if not in the AWS console: http://localhost:5555
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
-        for name in ("lake", *(f"prefixes[{i}]" for i in range(len(self.prefixes)))):
-            address = self.lake if name == "lake" else self.prefixes[int(name[9:-1])]
-            _expect(re.match(r"s3://[a-z0-9.-]{3,63}(/|$)", address), name, "s3://bucket[/prefix]", address)
-        _expect(self.prefixes, "prefixes", "one s3://bucket/prefix or more", list(self.prefixes))
-        lake = f"{self.root}/"
-        # A prefix is how names begin, whether at a slash or not; only the bucket is a whole name.
-        begins = {one: one if "/" in one.removeprefix("s3://") else f"{one}/" for one in self.prefixes}
-        if mixed := [one for one, begin in begins.items() if lake.startswith(begin) or begin.startswith(lake)]:
-            raise SettingsError(
-                f"Setting prefixes: {', '.join(mixed)} and the lake {self.lake} lie in one another, and the lake's own "
-                "pictures would be taken for photos. Put the lake beside the photos, such as s3://bucket/lake and "
-                "s3://bucket/photos."
-            )
-        _expect(_EXTRACTOR.fullmatch(self.extractor), "extractor", "an extractor_id", self.extractor)
-        if self.region not in EU_REGIONS and not self.outside_eu:
-            raise SettingsError(
-                f"Setting region: {self.region} is outside the EU, where the data are to stay; expected one of "
-                f"{', '.join(EU_REGIONS)}. "
-                'If that is meant, say so outright: "outside_eu": true.'
-            )
-        for one in self.types:
-            name = "instance_types" if self.instance_types else "instance_type"
-            _expect(one in INSTANCES, name, f"some of {', '.join(sorted(INSTANCES))}", one)
-        _expect(
-            len(set(self.instance_types)) == len(self.instance_types), "instance_types", "each type once",
-            list(self.instance_types),
-        )  # fmt: skip
-        _expect(
-            len({INSTANCES[one].architecture for one in self.types}) == 1, "instance_types",
-            "one architecture: the nodes' Python is built for one", list(self.instance_types),
-        )  # fmt: skip
-        # The least and most of a volume that EMR takes: VolumeSpecification in its API reference.
-        _expect(10 <= self.ebs_gib <= 1024, "ebs_gib", "10 to 1024, EMR's limits", self.ebs_gib)
-        groups = (self.primary_security_group, self.core_security_group, self.service_security_group)
-        _expect(
-            all(groups) or not any(groups), "primary_security_group, core_security_group, service_security_group",
-            "all three or none", groups,
-        )  # fmt: skip
-        _expect(
-            self.bootstrap is None or re.fullmatch(r"s3://[a-z0-9.-]{3,63}/.*[^/]", self.bootstrap), "bootstrap",
-            "s3://bucket/folder, without a slash at its end", self.bootstrap,
-        )  # fmt: skip
-        _expect(self.components is None or self.variance is None, "variance", "none beside components", self.variance)
-        _expect(self.components is None or self.components >= 1, "components", "1 or more", self.components)
-        _expect(self.variance is None or 0 < self.variance <= 1, "variance", "a share in (0, 1]", self.variance)
-        _expect(self.engine in ("openvino", "tensorflow"), "engine", "openvino or tensorflow", self.engine)
-        _expect(self.min_core_nodes >= 1, "min_core_nodes", "1 or more", self.min_core_nodes)
-        _expect(
-            self.min_core_nodes <= self.max_core_nodes, "max_core_nodes", "no less than min_core_nodes",
-            self.max_core_nodes,
-        )  # fmt: skip
-        _expect(self.target_minutes > 0, "target_minutes", "more than 0", self.target_minutes)
-        _expect(self.rate > 0, "rate", "more than 0 photos a second a vCPU", self.rate)
-        _expect(1 <= self.idle_minutes <= 7 * 24 * 60, "idle_minutes", "1 to 10080, EMR's limits", self.idle_minutes)
-        _expect(self.maintain_days >= 0, "maintain_days", "0 or more", self.maintain_days)
-        _expect(self.keep_days >= 0, "keep_days", "0 or more", self.keep_days)
-        _expect(self.poll_seconds > 0, "poll_seconds", "more than 0", self.poll_seconds)
-        _expect(self.log_seconds >= 0, "log_seconds", "0 or more", self.log_seconds)
-        _expect(0 <= self.max_reject_share <= 1, "max_reject_share", "a share in [0, 1]", self.max_reject_share)
+    maintain_days: NonNegativeFloat = Field(
+        7, description="the first run with anything to do after so many days maintains the tables")
+    keep_days: NonNegativeFloat = Field(
+        30, description="snapshots older than so many days go when tables are maintained, but for the last ten of a "
+        "table: time travel ends there")
+    max_reject_share: float = Field(0.05, ge=0, le=1, description="a run that rejects more of its photos fails")
+    poll_seconds: PositiveFloat = Field(15, description="between two looks at a step")
+    log_seconds: NonNegativeFloat = Field(  # EMR brings logs every five minutes
+        360, description="to wait for a failed step's logs")
+    console: str | None = Field(
+        None, description="where people look at clusters, such as `http://localhost:5555`; else in the AWS console")
+    # fmt: on
 
     @classmethod
     def parse(cls, given: Any) -> "Settings":
-        """Take the variable's value: a JSON object with a field a setting.
+        """Take the variable's value: a JSON object with a field a setting, and ``$schema``, which is for editors.
 
         Raises
         ------
         SettingsError
-            With what it got, and what it expected.
+            With all that is wrong, a line each.
         """
         if not isinstance(given, Mapping):
             raise SettingsError(f"The variable {VARIABLE} is to hold a JSON object of settings, got {given!r}.")
-        known = {one.name for one in fields(cls)}
-        if unknown := sorted(given.keys() - known):
-            raise SettingsError(f"Unknown settings {', '.join(unknown)}; expected some of {', '.join(sorted(known))}.")
-        if missing := [name for name in ("lake", "prefixes", "extractor") if not given.get(name)]:
-            raise SettingsError(
-                f"The variable {VARIABLE} lacks {', '.join(missing)}. It is to hold at least "
-                '{"lake": "s3://bucket/lake", "prefixes": ["s3://bucket/photos"], "extractor": "<extractor_id>"}.'
-            )
-        values = dict(given)
-        for one in fields(cls):
-            if one.name in values:
-                values[one.name] = _typed(one.name, one.type, values[one.name])
-        return cls(**values)
+        try:
+            return cls.model_validate({name: value for name, value in given.items() if name != "$schema"})
+        except ValidationError as error:
+            raise SettingsError("\n".join(f"Setting {one}" for one in mistakes(error, cls))) from None
+
+    def but(self, **changes: Any) -> "Settings":
+        """Return them with changes, which are judged, too."""
+        return self.parse({**dict(self), **changes})
 
     @property
     def root(self) -> str:
@@ -172,13 +177,6 @@ class Settings:
     def interpreter(self) -> str | None:
         """The nodes' Python, where it is not the release's own."""
         return self.python or (BOOTSTRAPPED if self.bootstrap else None)
-
-    @property
-    def jobs(self) -> Path:
-        """The folder of the jobs' code: beside plugins/, or in it where plugins/ is all that Airflow is given."""
-        plugins = Path(__file__).resolve().parents[1]
-        inside = plugins / "spark_jobs"
-        return inside if inside.is_dir() else plugins.parent / "spark_jobs"
 
 
 def read_settings() -> Settings:
@@ -197,30 +195,6 @@ def read_settings() -> Settings:
         raise SettingsError(f"The variable {VARIABLE} is to hold a JSON object of settings: {error}.") from error
     if given is None:
         raise SettingsError(
-            f"The Airflow variable {VARIABLE} is missing. Set it (Admin, Variables) to a JSON object such as "
-            '{"lake": "s3://bucket/lake", "prefixes": ["s3://bucket/photos"], "extractor": "<extractor_id>"}.'
+            f"The Airflow variable {VARIABLE} is missing. Set it (Admin, Variables) to a JSON object such as {_LEAST}."
         )
     return Settings.parse(given)
-
-
-def _typed(name: str, kind: Any, value: Any) -> Any:
-    """Check a value against its field's type; JSON knows lists and numbers, not tuples and floats."""
-    if get_origin(kind) is tuple:
-        if not isinstance(value, (list, tuple)) or not all(isinstance(one, str) for one in value):
-            raise SettingsError(f"Setting {name}: expected a list of strings, got {value!r}.")
-        return tuple(value)
-    if get_origin(kind) is Mapping:
-        if not isinstance(value, Mapping) or not all(isinstance(one, str) for one in value.values()):
-            raise SettingsError(f"Setting {name}: expected an object of strings, got {value!r}.")
-        return dict(value)
-    types = get_args(kind) or (kind,)
-    allowed = (*types, int) if float in types else types
-    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in types):
-        names = " or ".join("nothing" if one is type(None) else one.__name__ for one in types)
-        raise SettingsError(f"Setting {name}: expected {names}, got {value!r}.")
-    return float(value) if isinstance(value, int) and float in types else value
-
-
-def _expect(holds: Any, name: str, expected: str, got: Any) -> None:
-    if not holds:
-        raise SettingsError(f"Setting {name}: expected {expected}, got {got!r}.")

@@ -317,7 +317,10 @@ def test_a_parameter_that_the_template_does_not_have(place: Place, capsys: pytes
     place.write('[parameters]\nColour = "red"')
     assert place.deploy(small(), "--yes") == 2
     err = error(capsys)
-    assert err == ("error: parameters.Colour: the template has no such parameter; expected some of Policy.\n")
+    assert err == (
+        'error: parameters.Colour: got "red", expected a parameter of the template: Policy; '
+        "take it out, or correct the name.\n"
+    )
 
 
 def test_a_value_that_the_template_does_not_allow(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
@@ -325,7 +328,7 @@ def test_a_value_that_the_template_does_not_allow(place: Place, capsys: pytest.C
     assert place.deploy(OURS, "--yes") == 2
     out, err = said(capsys)
     assert out == ""  # before anything is asked or made
-    assert err.startswith('error: parameters: AlarmMail = "nobody": expected text that matches ')
+    assert err.startswith('error: parameters.AlarmMail: got "nobody", expected text that matches ')
 
 
 @pytest.mark.parametrize(

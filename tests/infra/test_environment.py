@@ -33,12 +33,12 @@ def refusal(text: str, folder: Path, name: str = "prod") -> str:
     (folder / f"{name}.toml").write_text(text)
     with pytest.raises(InfraError) as refused:
         read(name, folder)
-    return str(refused.value).removeprefix(f"{folder}/{name}.toml: ")
+    return str(refused.value)
 
 
 def test_what_airflow_gets() -> None:
     settings = {"max_core_nodes": 4, "tags": {"team": "fruit"}}
-    chosen = Environment("prod", "us-east-1", outside_eu=True, settings=settings)
+    chosen = Environment(name="prod", region="us-east-1", outside_eu=True, settings=settings)
     assert chosen.variable(OUTPUTS, EXTRACTOR, "s3://orchard-prod-1/lake/bootstrap/1") == {
         "lake": "s3://orchard-prod-1/lake",
         "prefixes": ["s3://orchard-prod-1/photos/"],
@@ -62,7 +62,7 @@ def test_what_airflow_gets() -> None:
 def test_the_example_is_what_it_says(tmp_path: Path) -> None:
     """As it is, all of it is the default; and what is commented out can be used."""
     shutil.copy(FOLDER / "example.toml", tmp_path / "prod.toml")
-    assert read("prod", tmp_path) == Environment("prod")
+    assert read("prod", tmp_path) == Environment(name="prod")
     example = (FOLDER / "example.toml").read_text("utf-8")
     (tmp_path / "all.toml").write_text(re.sub(r"(?m)^# (?=\w+ = )", "", example))
     chosen = read("all", tmp_path)
@@ -81,40 +81,121 @@ def test_the_one_of_this_machine_goes_nowhere_else() -> None:
 def test_nodes_are_of_one_architecture(tmp_path: Path) -> None:
     (tmp_path / "arm.toml").write_text('[settings]\ninstance_types = ["m7g.xlarge", "m6g.xlarge"]')
     assert read("arm", tmp_path).architectures == ["aarch64"]
-    message = refusal('[settings]\ninstance_types = ["m7g.xlarge", "m5.xlarge"]', tmp_path)
-    assert message.startswith("settings: Setting instance_types: expected one architecture")
+
+
+EU = "eu-central-1, eu-north-1, eu-south-1, eu-south-2, eu-west-1, eu-west-3, eusc-de-east-1"
+KNOWN = "outside_eu, region, account, parameters, extractor, settings"
+FOLLOWS = "expected none: it follows from the stack and from the rest of the file; take it out."
+TEXT = "expected text in quotes;"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('region = "us-east-1"', "region: us-east-1 is outside the EU, where the data are to stay; expected one of "),
-        ('colour = "red"', "colour: unknown; expected some of account, extractor, outside_eu, parameters, "),
-        ('name = "red"', "name: unknown; expected some of "),
-        ('outside_eu = "no"', "outside_eu: expected true or false, got 'no'."),
-        ('account = "123"', "account: expected 12 digits, got '123'."),
         (
-            'region = "eu-west-9"',
-            "region: there is no region eu-west-9 that boto knows of; those in the EU are eu-central-1, ",
+            'region = "us-east-1"',
+            f'region: got "us-east-1", expected one in the EU, where the data are to stay: {EU}; '
+            "if another is meant, say so outright: outside_eu = true.",
         ),
-        ('region = "eu-west-9"\noutside_eu = true', "region: there is no region eu-west-9 that boto knows of; "),
-        ("parameters = 3", "parameters: expected a table, got 3."),
+        ('colour = "red"', f'colour: got "red", expected some of {KNOWN}; take it out.'),
+        ('regions = "eu-west-3"', 'regions: got "eu-west-3", expected region; correct the name.'),
+        ('name = "red"', f'name: got "red", expected some of {KNOWN}; take it out.'),
+        ('outside_eu = "no"', 'outside_eu: got "no", expected true or false; correct it, or leave it out for false.'),
+        *(
+            (f"account = {value}", f"account: got {value}, expected 12 digits in quotes; correct it, or leave it out.")
+            for value in ('"123"', "123456789012")
+        ),
+        *(
+            (
+                f'region = "eu-west-9"{more}',
+                f'region: got "eu-west-9", expected a region that boto knows of; correct it; those in the EU are {EU}.',
+            )
+            for more in ("", "\noutside_eu = true")
+        ),
+        ("parameters = 3", "parameters: got 3, expected names with text in quotes; correct it, or leave it out."),
         (
             '[parameters]\nAlarmMail = "a@b"\nMonthlyBudgetDollars = 200\nWithStudio = true\nSubnetIds = ["a"]',
-            'parameters: MonthlyBudgetDollars = 200: expected text in quotes, "200"; '
-            'parameters: WithStudio = true: expected text in quotes, "true"; '
-            "parameters: SubnetIds: expected text in quotes, got ['a'].",
+            f'parameters.MonthlyBudgetDollars: got 200, {TEXT} write "200".\n'
+            f'parameters.WithStudio: got true, {TEXT} write "true".\n'
+            f'parameters.SubnetIds: got ["a"], {TEXT} correct it, or leave it out.',
         ),
-        ('[parameters]\nEnvironment = "x"', "parameters.Environment: expected none: it follows from the rest"),
-        ('[extractor]\narchitecture = "vgg16"', "extractor.architecture: expected ['mobilenet_v2', "),
-        ('[extractor]\nprecision = "int8"', "extractor.calibrate: expected a folder of photos with precision int8, "),
-        ("[extractor]\nbatch = 8", "extractor.batch: unknown; expected some of architecture, artefact, calibrate, "),
-        ('[settings]\nlake = "s3://x/y"', "settings: lake follow from the stack and from the rest of the file"),
-        ("[settings]\nmax_core_nodes = 0", "settings: Setting max_core_nodes: expected no less than min_core_nodes"),
+        ('[parameters]\nEnvironment = "x"', f'parameters.Environment: got "Environment", {FOLLOWS}'),
+        (
+            '[extractor]\narchitecture = "vgg16"',
+            'extractor.architecture: got "vgg16", expected efficientnet_b0 or mobilenet_v2 or resnet50; '
+            'correct it, or leave it out for "mobilenet_v2".',
+        ),
+        (
+            '[extractor]\nprecision = "int8"',
+            "extractor.calibrate: got null, expected a folder of photos with precision int8, and none with f32; "
+            "change one of the two.",
+        ),
+        (
+            '[extractor]\ncalibrate = "photos"',
+            'extractor.calibrate: got "photos", expected a folder of photos with precision int8, and none with f32; '
+            "change one of the two.",
+        ),
+        (
+            "[extractor]\nbatch = 8",
+            "extractor.batch: got 8, expected some of architecture, precision, weights, artefact, calibrate; "
+            "take it out.",
+        ),
+        ('[settings]\nlake = "s3://x/y"', f'settings.lake: got "s3://x/y", {FOLLOWS}'),
+        (
+            "[settings]\nmax_core_nodes = 0",
+            "settings.max_core_nodes: got 0, expected a whole number, 1 or more; correct it, or leave it out for 10.",
+        ),
+        (
+            '[settings]\ninstance_types = ["m7g.xlarge", "m5.xlarge"]',
+            'settings.instance_types: got ["m7g.xlarge", "m5.xlarge"], expected one architecture: '
+            "the nodes' Python is built for one; take types of x86 alone, or of arm64 (Graviton) alone.",
+        ),
     ],
 )
 def test_what_cannot_be_meant(text: str, message: str, tmp_path: Path) -> None:
-    assert refusal(text, tmp_path).startswith(message)
+    assert refusal(text, tmp_path) == f"{tmp_path}/prod.toml:\n{message}"
+
+
+def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    """In every table of the file."""
+    text = """
+        name = "red"
+        region = "eu-west-9"
+        account = 7
+        [parameters]
+        OutsideEu = "true"
+        WithStudio = true
+        [extractor]
+        architecture = "vgg16"
+        precision = "int8"
+        [settings]
+        python = "/usr/bin/python3"
+        ebs_gib = 9
+        min_core_nodes = 20
+        colour = "red"
+    """
+    _, *lines = refusal(text, tmp_path).split("\n")
+    assert [line.partition(": got ")[0] for line in lines] == [
+        "region",
+        "account",
+        "parameters.OutsideEu",
+        "parameters.WithStudio",
+        "extractor.architecture",
+        "extractor.calibrate",
+        "settings.python",
+        "settings.ebs_gib",
+        "settings.max_core_nodes",
+        "settings.colour",
+        "name",
+    ]
+
+
+def test_prefixes_that_only_the_stack_shows_to_be_wrong() -> None:
+    chosen = Environment(name="prod", settings={"prefixes": ["s3://orchard-prod-1/"]})
+    with pytest.raises(
+        InfraError, match=r'^Setting prefixes\[0\]: got "s3://orchard-prod-1/", expected a place beside'
+    ):
+        chosen.variable(OUTPUTS, EXTRACTOR)
 
 
 def test_what_is_no_toml(tmp_path: Path) -> None:
@@ -123,7 +204,9 @@ def test_what_is_no_toml(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["Prod", "prod-2", "1st", "", "a" * 17, "../x"])
 def test_names(name: str, tmp_path: Path) -> None:
-    with pytest.raises(InfraError, match="ENV: expected 1 to 16 lower-case letters and digits, a letter first, got "):
+    with pytest.raises(
+        InfraError, match=r"^ENV: got .*, expected 1 to 16 lower-case letters and digits, a letter first; "
+    ):
         read(name, tmp_path)
 
 

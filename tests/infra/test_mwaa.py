@@ -13,11 +13,9 @@ from infra.__main__ import main
 SCRIPT = """
 import sys
 import orchard_daily, orchard_reaper
-from orchard.cluster.jobs import package
-from orchard.settings import Settings
+from orchard.cluster.jobs import folder, package
 import orchard
-settings = Settings("s3://bucket/lake", ("s3://bucket/photos/",), "mobilenet_v2-f32-0123456789ab")
-print(orchard.__file__, settings.jobs, package(settings.jobs)[1], sep="\\n")
+print(orchard.__file__, folder(), package(folder())[1], sep="\\n")
 """
 
 

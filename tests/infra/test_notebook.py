@@ -8,13 +8,11 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
-from tests.orchard.test_cluster import check
 
 from infra import notebook
 from infra.environment import Environment
@@ -23,6 +21,7 @@ from infra.notebook_cluster import FOLDER, request, settings_of
 from orchard.settings import Settings
 from tests.conftest import Aws
 from tests.local.emr.servers import LocalEmr
+from tests.orchard.cluster.test_request import check
 
 OUTPUTS = {
     "Lake": "s3://orchard-try-123456789012-eu-west-1/lake",
@@ -42,7 +41,7 @@ WHEELS = "s3://orchard-try-123456789012-eu-west-1/lake/bootstrap/" + 64 * "a"
 
 
 def settings(**changes: Any) -> Settings:
-    return replace(settings_of(Environment(name="try"), OUTPUTS, WHEELS, 60), **changes)
+    return settings_of(Environment(name="try"), OUTPUTS, WHEELS, 60).but(**changes)
 
 
 def test_the_request() -> None:

@@ -1,10 +1,16 @@
+"""What may be said in the variable, what may not, and what is then said back: one line for each thing that is wrong."""
+
 import json
-import re
-from dataclasses import fields
 from typing import Any
 
+import jsonschema
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from orchard.commands.settings import schema
+from orchard.instances import INSTANCES
 from orchard.settings import EU_REGIONS, Settings, SettingsError, read_settings
 from tests.plans import EXTRACTOR, SETTINGS, settings
 
@@ -23,12 +29,11 @@ def test_the_least_that_must_be_said() -> None:
     assert SETTINGS.root == "s3://bucket/lake"
     assert settings(lake="s3://bucket/lake/").root == "s3://bucket/lake"
     assert settings(lake="s3://lake-bucket").root == "s3://lake-bucket"
-    assert (SETTINGS.jobs / "extract_embeddings.py").is_file()
 
 
 def test_all_that_can_be_said() -> None:
     """Every setting, each with another value than its default: nothing is dropped on the way."""
-    given = LEAST | {
+    said = LEAST | {
         "database": "fruit",
         "region": "us-east-1",
         "outside_eu": True,
@@ -63,9 +68,9 @@ def test_all_that_can_be_said() -> None:
         "keep_days": 90,
         "console": "http://localhost:5555",
     }
-    assert given.keys() == {one.name for one in fields(Settings)}
-    parsed = Settings.parse(json.loads(json.dumps(given)))
-    assert {one.name: getattr(parsed, one.name) for one in fields(Settings)} == given | {
+    assert said.keys() == Settings.model_fields.keys()
+    parsed = Settings.parse(json.loads(json.dumps(said)))
+    assert dict(parsed) == said | {
         "prefixes": ("s3://bucket/photos",),
         "subnets": ("subnet-1", "subnet-2"),
         "instance_types": ("m6g.xlarge", "m7g.xlarge"),
@@ -83,86 +88,260 @@ def test_regions_of_the_eu(region: str) -> None:
 def test_a_region_outside_the_eu_is_refused(region: str) -> None:
     """London and Zurich are outside, whatever AWS calls them."""
     assert refusal(region=region) == (
-        f"Setting region: {region} is outside the EU, where the data are to stay; expected one of eu-central-1, "
-        "eu-north-1, eu-south-1, eu-south-2, eu-west-1, eu-west-3, eusc-de-east-1. "
-        'If that is meant, say so outright: "outside_eu": true.'
+        f'Setting region: got "{region}", expected one in the EU, where the data are to stay: eu-central-1, '
+        "eu-north-1, eu-south-1, eu-south-2, eu-west-1, eu-west-3, eusc-de-east-1; "
+        'if another is meant, say so outright: "outside_eu": true.'
     )
     assert settings(region=region, outside_eu=True).region == region
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"lake": "bucket/lake"}, "lake: expected s3://bucket[/prefix], got 'bucket/lake'."),
-        ({"lake": "s3://b"}, "lake: expected s3://bucket[/prefix], got 's3://b'."),
+def test_nothing_can_be_changed_later() -> None:
+    chosen = settings(tags={"team": "fruit"})
+    with pytest.raises(ValidationError, match="frozen"):
+        chosen.rate = 3  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        chosen.tags["team"] = "cheese"  # type: ignore[index]
+    assert chosen.but(rate=3) == settings(tags={"team": "fruit"}, rate=3.0) != chosen
+
+
+# A setting, a value that cannot be meant, and what is said of it; alone, or beside any of the others.
+WRONG: list[tuple[str, Any, str]] = [
+    ("lake", "bucket/lake", 'lake: got "bucket/lake", expected s3://bucket[/prefix]; write it as in "s3://bucket/lake".'),
+    ("lake", "s3://b", 'lake: got "s3://b", expected s3://bucket[/prefix]; write it as in "s3://bucket/lake".'),
+    ("lake", None, 'lake: got null, expected s3://bucket[/prefix]; write it as in "s3://bucket/lake".'),
+    (
+        "prefixes", ["s3://bucket/photos", "/home/photos"],
+        'prefixes[1]: got "/home/photos", expected s3://bucket[/prefix]; write it as in "s3://bucket/photos".',
+    ),
+    ("prefixes", ["s3://"], 'prefixes[0]: got "s3://", expected s3://bucket[/prefix]; write it as in "s3://bucket/photos".'),
+    *(
         (
-            {"prefixes": ["s3://bucket/photos", "/home/photos"]},
-            "prefixes[1]: expected s3://bucket[/prefix], got '/home/photos'.",
+            "prefixes", value,
+            f"prefixes: got {json.dumps(value)}, expected a list of s3://bucket[/prefix], one or more; "
+            'write it as in ["s3://bucket/photos"].',
+        )
+        for value in ("s3://bucket/photos", [], None, {"0": "s3://bucket/photos"})
+    ),
+    *(
+        (
+            "extractor", value,
+            f'extractor: got {json.dumps(value)}, expected an extractor_id; '
+            'write it as in "mobilenet_v2-f32-575378b4658d".',
+        )
+        for value in ("mobilenet_v2", "", 7)
+    ),
+    ("database", 7, 'database: got 7, expected text in quotes; write "7".'),
+    ("region", None, 'region: got null, expected text in quotes; correct it, or leave it out for "eu-west-1".'),
+    ("outside_eu", "no", 'outside_eu: got "no", expected true or false; correct it, or leave it out for false.'),
+    *(
+        (
+            "components", value,
+            f"components: got {said}, expected a whole number, 1 or more; correct it, or leave it out.",
+        )
+        for value, said in ((0, "0"), (20.5, "20.5"), (True, "true"), ("3", '"3"'))
+    ),
+    *(
+        (
+            "variance", value,
+            f"variance: got {value}, expected a number, more than 0, at most 1; correct it, or leave it out.",
+        )
+        for value in (0, 1.5, -1)
+    ),
+    ("standardize", "yes", 'standardize: got "yes", expected true or false; correct it, or leave it out for false.'),
+    ("standardize", 1, "standardize: got 1, expected true or false; correct it, or leave it out for false."),
+    (
+        "engine", "onnx",
+        'engine: got "onnx", expected openvino or tensorflow; correct it, or leave it out for "openvino".',
+    ),
+    ("engine", "Openvino", 'engine: got "Openvino", expected openvino or tensorflow; openvino may be meant.'),
+    ("instance_type", "m5.huge", 'instance_type: got "m5.huge", expected any of 96 names; m5.xlarge may be meant.'),
+    (
+        "instance_types", ["m5.xlarge", "m5.2xlage"],
+        'instance_types[1]: got "m5.2xlage", expected any of 96 names; m5.2xlarge may be meant.',
+    ),
+    (
+        "instance_types", ["huge"],
+        f'instance_types[0]: got "huge", expected any of 96 names; take one of {", ".join(sorted(INSTANCES))}.',
+    ),
+    (
+        "instance_types", ["m5.xlarge", "m5.xlarge"],
+        'instance_types: got ["m5.xlarge", "m5.xlarge"], expected each type once; take out what is there twice.',
+    ),
+    *(
+        (
+            "ebs_gib", value,
+            f"ebs_gib: got {value}, expected a whole number, 10 to 1024; correct it, or leave it out for 64.",
+        )
+        for value in (9, 1025)
+    ),
+    (
+        "min_core_nodes", 0,
+        "min_core_nodes: got 0, expected a whole number, 1 or more; correct it, or leave it out for 1.",
+    ),
+    (
+        "max_core_nodes", 0,
+        "max_core_nodes: got 0, expected a whole number, 1 or more; correct it, or leave it out for 10.",
+    ),
+    *(
+        (
+            "idle_minutes", value,
+            f"idle_minutes: got {value}, expected a whole number, 1 to 10080; correct it, or leave it out for 30.",
+        )
+        for value in (0, 10081)
+    ),
+    *(
+        (name, 0, f"{name}: got 0, expected a number, more than 0; correct it, or leave it out for {default}.")
+        for name, default in (("target_minutes", 30), ("rate", 50), ("poll_seconds", 15))
+    ),
+    *(
+        (name, -0.5, f"{name}: got -0.5, expected a number, 0 or more; correct it, or leave it out for {default}.")
+        for name, default in (("maintain_days", 7), ("keep_days", 30), ("log_seconds", 360))
+    ),
+    *(
+        (
+            "max_reject_share", value,
+            f"max_reject_share: got {json.dumps(value)}, expected a number, 0 to 1; "
+            "correct it, or leave it out for 0.05.",
+        )
+        for value in (1.1, -1, "5%", False)
+    ),
+    ("tags", {"team": "fruit", "cost centre": 7}, 'tags["cost centre"]: got 7, expected text in quotes; write "7".'),
+    ("tags", ["team"], 'tags: got ["team"], expected names with text in quotes; correct it, or leave it out.'),
+    ("subnets", ["subnet-1", 7], 'subnets[1]: got 7, expected text in quotes; write "7".'),
+    ("subnets", "subnet-1", 'subnets: got "subnet-1", expected a list of text in quotes; correct it, or leave it out.'),
+    ("python", True, 'python: got true, expected text in quotes; write "true".'),
+    *(
+        (
+            "bootstrap", address,
+            f'bootstrap: got "{address}", expected s3://bucket/folder, without a slash at its end; '
+            "correct it, or leave it out.",
+        )
+        for address in ("/opt/install.sh", "s3://bucket/lake/bootstrap/", "s3://bucket")
+    ),
+    ("max_core_node", 3, "max_core_node: got 3, expected max_core_nodes; correct the name."),
+    ("colour", "red", f'colour: got "red", expected some of {", ".join(Settings.model_fields)}; take it out.'),
+    ("a\nb", None, f'["a\\nb"]: got null, expected some of {", ".join(Settings.model_fields)}; take it out.'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value", "line"), WRONG)
+def test_what_cannot_be_meant(name: str, value: Any, line: str) -> None:
+    assert refusal(**{name: value}) == f"Setting {line}"
+
+
+@given(st.lists(st.sampled_from(WRONG), min_size=1, unique_by=lambda one: one[0]))
+def test_all_that_is_wrong_is_said_at_once_and_once(wrong: list[tuple[str, Any, str]]) -> None:
+    """Whatever is wrong beside it, the same is said of each; and the schema, by itself, refuses the same places."""
+    said = LEAST | {name: value for name, value, _ in wrong}
+    lines = refusal(**said).split("\n")
+    assert sorted(lines) == sorted(f"Setting {line}" for *_, line in wrong)
+    names = [*Settings.model_fields, *said]  # in the fields' order, and then what is unknown, in the file's
+    order = [names.index(next(name for name, _, one in wrong if line == f"Setting {one}")) for line in lines]
+    assert order == sorted(order)
+    refused = jsonschema.Draft202012Validator(schema()).iter_errors(json.loads(json.dumps(said)))
+    assert {one.path[0] if one.path else "unknown" for one in refused} == {
+        name if name in Settings.model_fields else "unknown" for name, *_ in wrong
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (
+            {"components": 20, "variance": 0.9},
+            "variance: got 0.9, expected none beside components, 20; leave out one of the two.",
         ),
-        ({"prefixes": "s3://bucket/photos"}, "prefixes: expected a list of strings, got 's3://bucket/photos'."),
-        ({"extractor": "mobilenet_v2"}, "extractor: expected an extractor_id, got 'mobilenet_v2'."),
-        ({"components": 0}, "components: expected 1 or more, got 0."),
-        ({"components": 20.5}, "components: expected int or nothing, got 20.5."),
-        ({"components": True}, "components: expected int or nothing, got True."),
-        ({"components": 20, "variance": 0.9}, "variance: expected none beside components, got 0.9."),
-        ({"variance": 0}, "variance: expected a share in (0, 1], got 0.0."),
-        ({"variance": 1.5}, "variance: expected a share in (0, 1], got 1.5."),
-        ({"variance": float("nan")}, "variance: expected a share in (0, 1], got nan."),
-        ({"standardize": "yes"}, "standardize: expected bool, got 'yes'."),
-        ({"engine": "onnx"}, "engine: expected openvino or tensorflow, got 'onnx'."),
-        ({"min_core_nodes": 0}, "min_core_nodes: expected 1 or more, got 0."),
         (
             {"min_core_nodes": 3, "max_core_nodes": 2},
-            "max_core_nodes: expected no less than min_core_nodes, got 2.",
+            "max_core_nodes: got 2, expected no less than min_core_nodes, 3; change one of the two.",
         ),
         (
-            {"instance_types": ["m5.xlarge", "m5.xlarge"]},
-            "instance_types: expected each type once, got ['m5.xlarge', 'm5.xlarge'].",
+            {"min_core_nodes": 11},
+            "max_core_nodes: got 10, expected no less than min_core_nodes, 11; change one of the two.",
         ),
         (
             {"instance_types": ["m5.xlarge", "m6g.xlarge"]},
-            "instance_types: expected one architecture: the nodes' Python is built for one, "
-            "got ['m5.xlarge', 'm6g.xlarge'].",
+            'instance_types: got ["m5.xlarge", "m6g.xlarge"], expected one architecture: '
+            "the nodes' Python is built for one; take types of x86 alone, or of arm64 (Graviton) alone.",
         ),
-        ({"ebs_gib": 9}, "ebs_gib: expected 10 to 1024, EMR's limits, got 9."),
-        ({"ebs_gib": 1025}, "ebs_gib: expected 10 to 1024, EMR's limits, got 1025."),
         (
             {"primary_security_group": "sg-1", "core_security_group": "sg-2"},
-            "primary_security_group, core_security_group, service_security_group: expected all three or none, "
-            "got ('sg-1', 'sg-2', None).",
+            'service_security_group: got null, expected all three security groups or none, beside "sg-1" and "sg-2"; '
+            "give all three, or none of them.",
         ),
-        *(
-            (
-                {"bootstrap": address},
-                f"bootstrap: expected s3://bucket/folder, without a slash at its end, got '{address}'.",
-            )
-            for address in ("/opt/install.sh", "s3://bucket/lake/bootstrap/", "s3://bucket")
+        (
+            {"service_security_group": "sg-3"},
+            'service_security_group: got "sg-3", expected all three security groups or none, beside null and null; '
+            "give all three, or none of them.",
         ),
-        ({"target_minutes": 0}, "target_minutes: expected more than 0, got 0.0."),
-        ({"rate": 0}, "rate: expected more than 0 photos a second a vCPU, got 0.0."),
-        ({"idle_minutes": 0}, "idle_minutes: expected 1 to 10080, EMR's limits, got 0."),
-        ({"idle_minutes": 10081}, "idle_minutes: expected 1 to 10080, EMR's limits, got 10081."),
-        ({"poll_seconds": 0}, "poll_seconds: expected more than 0, got 0.0."),
-        ({"maintain_days": -1}, "maintain_days: expected 0 or more, got -1.0."),
-        ({"keep_days": -0.5}, "keep_days: expected 0 or more, got -0.5."),
-        ({"log_seconds": -1}, "log_seconds: expected 0 or more, got -1.0."),
-        ({"max_reject_share": 1.1}, "max_reject_share: expected a share in [0, 1], got 1.1."),
-        ({"max_reject_share": "5%"}, "max_reject_share: expected float, got '5%'."),
-        ({"tags": {"team": 7}}, "tags: expected an object of strings, got {'team': 7}."),
-        ({"subnets": [7]}, "subnets: expected a list of strings, got [7]."),
-        ({"region": None}, "region: expected str, got None."),
-        ({"python": 3}, "python: expected str or nothing, got 3."),
+        # Known to no JSON, but to Python's reader of it.
+        (
+            {"variance": float("nan")},
+            "variance: got NaN, expected a number, more than 0, at most 1; correct it, or leave it out.",
+        ),
+        (
+            {"rate": float("inf")},
+            "rate: got Infinity, expected a number, more than 0; correct it, or leave it out for 50.",
+        ),
     ],
-)
-def test_what_cannot_be_meant(changes: dict[str, Any], message: str) -> None:
-    assert refusal(**changes) == f"Setting {message}"
+)  # fmt: skip
+def test_what_settings_ask_of_each_other(changes: dict[str, Any], line: str) -> None:
+    """Also where something else is wrong."""
+    assert refusal(**changes) == f"Setting {line}"
+    assert refusal(**changes, database=7).split("\n") == [
+        'Setting database: got 7, expected text in quotes; write "7".',
+        f"Setting {line}",
+    ]
 
 
-@pytest.mark.parametrize("changes", [{"instance_type": "m5.huge"}, {"instance_types": ["m5.xlarge", "m5.huge"]}])
-def test_an_instance_type_of_unknown_size(changes: dict[str, Any]) -> None:
-    said = refusal(**changes)
-    assert said.startswith(f"Setting {next(iter(changes))}: expected some of c5.2xlarge, c5.4xlarge, c5.9xlarge, ")
-    assert said.endswith(", got 'm5.huge'.")
+def test_nothing_is_asked_beside_what_is_wrong_itself() -> None:
+    """Lake, components and so on are to be mended first."""
+    wrong = {"lake": "lake", "outside_eu": 1, "components": "3", "min_core_nodes": "3", "core_security_group": 3}
+    beside = {"prefixes": ["s3://bucket/lake"], "region": "us-east-1", "variance": 0.9, "max_core_nodes": 1}
+    lines = refusal(**wrong, **beside, primary_security_group="sg-1").split("\n")
+    assert [line.split(":")[0].removeprefix("Setting ") for line in lines] == [*wrong]
+
+
+GOOD = {
+    "outside_eu": st.booleans(),
+    "region": st.sampled_from([*EU_REGIONS, "us-east-1"]),
+    "components": st.none() | st.integers(1, 2000),
+    "variance": st.none() | st.floats(0, 1, exclude_min=True) | st.just(1),
+    "engine": st.sampled_from(["openvino", "tensorflow"]),
+    "instance_type": st.sampled_from(sorted(INSTANCES)),
+    "instance_types": st.lists(st.sampled_from(["m5.xlarge", "c5.xlarge", "m7g.xlarge"]), max_size=2),
+    "ebs_gib": st.integers(10, 1024),
+    "min_core_nodes": st.integers(1, 20),
+    "rate": st.integers(1) | st.floats(1, 1e6),
+    "log_seconds": st.floats(0, 1e6),
+    "max_reject_share": st.floats(0, 1),
+    "subnets": st.lists(st.text()),
+    "security_configuration": st.none() | st.text(),
+    "bootstrap": st.none() | st.just("s3://bucket/lake/bootstrap/1"),
+    "tags": st.dictionaries(st.text(), st.text()),
+    "$schema": st.just("../../docs/settings.schema.json"),
+}
+
+
+@given(st.fixed_dictionaries({}, optional=GOOD))
+def test_what_orchard_takes_the_schema_takes(said: dict[str, Any]) -> None:
+    """And of what the schema takes, only that is refused which one setting asks of another."""
+    there = list(jsonschema.Draft202012Validator(schema()).iter_errors(LEAST | said))
+    try:
+        Settings.parse(LEAST | said)
+    except SettingsError as error:
+        names = {line.split(":")[0].removeprefix("Setting ") for line in str(error).split("\n")}
+        assert names <= {"region", "variance", "instance_types", "max_core_nodes"}
+        assert ("region" in names) == any(list(one.path) == ["region"] for one in there)
+    else:
+        assert there == []
+
+
+def test_the_schema_asks_for_what_must_be_there() -> None:
+    (refused,) = jsonschema.Draft202012Validator(schema()).iter_errors(
+        {"lake": "s3://bucket/lake", "prefixes": ["s3://bu1"]}
+    )
+    assert refused.message == "'extractor' is a required property"
 
 
 def test_several_instance_types_take_the_place_of_one() -> None:
@@ -192,8 +371,9 @@ def test_the_nodes_python_is_the_one_that_the_bootstrap_makes() -> None:
 )
 def test_lake_and_photos_stand_side_by_side(lake: str, prefix: str) -> None:
     assert refusal(lake=lake, prefixes=["s3://bucket2/x", prefix]) == (
-        f"Setting prefixes: {prefix} and the lake {lake} lie in one another, and the lake's own pictures would "
-        "be taken for photos. Put the lake beside the photos, such as s3://bucket/lake and s3://bucket/photos."
+        f'Setting prefixes[1]: got "{prefix}", expected a place beside the lake, "{lake}": of one in the other, the '
+        "lake's own pictures would be taken for photos; put the lake beside the photos, such as s3://bucket/lake and "
+        "s3://bucket/photos."
     )
 
 
@@ -201,26 +381,24 @@ def test_names_that_only_begin_alike_are_side_by_side() -> None:
     assert settings(prefixes=("s3://bucket/lake-photos", "s3://bucket/lake2/", "s3://buck", "s3://bucket2"))
 
 
-@pytest.mark.parametrize("given", [None, [], "lake", 7])
-def test_not_an_object(given: Any) -> None:
+@pytest.mark.parametrize("held", [None, [], "lake", 7])
+def test_not_an_object(held: Any) -> None:
     with pytest.raises(SettingsError) as refused:
-        Settings.parse(given)
-    assert str(refused.value) == f"The variable orchard is to hold a JSON object of settings, got {given!r}."
+        Settings.parse(held)
+    assert str(refused.value) == f"The variable orchard is to hold a JSON object of settings, got {held!r}."
 
 
-def test_unknown_and_missing_settings() -> None:
-    assert refusal(colour="red", size=3) == (
-        "Unknown settings colour, size; expected some of bootstrap, components, console, core_security_group, "
-        "database, ebs_gib, engine, extractor, idle_minutes, instance_profile, instance_type, instance_types, "
-        "keep_days, lake, log_seconds, maintain_days, max_core_nodes, max_reject_share, min_core_nodes, outside_eu, "
-        "poll_seconds, prefixes, primary_security_group, python, rate, region, release, security_configuration, "
-        "service_role, service_security_group, spot, standardize, subnets, tags, target_minutes, variance."
-    )
-    assert refusal(prefixes=[], extractor=None) == (
-        f"The variable orchard lacks prefixes, extractor. It is to hold at least {EXAMPLE}."
-    )
-    with pytest.raises(SettingsError, match=re.escape("lacks lake, prefixes, extractor. It is to hold at least {")):
-        Settings.parse({})
+def test_missing_settings() -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings.parse({"prefixs": ["s3://bucket/photos"]})
+    assert str(refused.value).split("\n") == [
+        'Setting lake: got nothing, expected s3://bucket[/prefix]; add it, such as "lake": "s3://bucket/lake".',
+        "Setting prefixes: got nothing, expected a list of s3://bucket[/prefix], one or more; "
+        'add it, such as "prefixes": ["s3://bucket/photos"].',
+        "Setting extractor: got nothing, expected an extractor_id; "
+        'add it, such as "extractor": "mobilenet_v2-f32-575378b4658d".',
+        'Setting prefixs: got ["s3://bucket/photos"], expected prefixes; correct the name.',
+    ]
 
 
 def test_read_from_airflows_variable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,13 @@ SCRIPTS = ("extract_embeddings", "reduce_embeddings", "maintain_tables")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # zip's first: the same code is the same zip
 
 
+def folder() -> Path:
+    """Find the jobs' code: beside plugins/, or in it where plugins/ is all that Airflow is given."""
+    plugins = Path(__file__).resolve().parents[2]
+    inside = plugins / "spark_jobs"
+    return inside if inside.is_dir() else plugins.parent / "spark_jobs"
+
+
 def package(folder: Path) -> tuple[bytes, str]:
     """Zip a package and hash its content.
 

@@ -35,7 +35,7 @@ def of_file(file: Path) -> Settings:
     try:
         return Settings.parse(given)
     except SettingsError as error:
-        raise SettingsError(f"{file}: {error}") from error
+        raise SettingsError(f"{file}:\n{error}") from None
 
 
 def of_airflow() -> Settings:

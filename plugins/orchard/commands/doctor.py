@@ -6,7 +6,6 @@ Nothing is changed. It asks with Airflow's own credentials, and so sees what a r
 import argparse
 import json
 import os
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -80,5 +79,6 @@ def _client(service: str, region: str) -> Any:
 
 
 def _lines(finding: Finding) -> str:
-    line = f"{finding.check:{_NAME}}{finding.state:{_STATE}}{' ' * (len(finding.state) >= _STATE)}{finding.found}"
-    return line + (textwrap.indent(f"\n{finding.remedy}", " " * (_NAME + _STATE)) if finding.remedy else "")
+    first, *more = "\n".join(filter(None, [finding.found, finding.remedy])).split("\n")
+    line = f"{finding.check:{_NAME}}{finding.state:{_STATE}}{' ' * (len(finding.state) >= _STATE)}{first}"
+    return "\n".join([line, *(" " * (_NAME + _STATE) + one for one in more)])

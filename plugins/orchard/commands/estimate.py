@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,14 @@ from orchard.settings import Settings, SettingsError
 # Photos a second a vCPU: 224 on two vCPUs of an EPYC, MobileNetV2 f32, photos on the local disk; README.md, Speed.
 MEASURED = 112.0
 GETS = 0.4  # dollars a million GETs of S3 Standard in eu-west-1, 0.43 in eu-central-1 (2026)
-_NOWHERE = Settings("s3://bucket/lake", ("s3://bucket/photos",), "mobilenet_v2-f32-000000000000", outside_eu=True)
+_NOWHERE = Settings.parse(
+    {
+        "lake": "s3://bucket/lake",
+        "prefixes": ["s3://bucket/photos"],
+        "extractor": "mobilenet_v2-f32-000000000000",
+        "outside_eu": True,
+    }
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     try:
         settings = _settings(args)
-        settings = replace(settings, **{name: value for name, value in chosen.items() if value is not None})
+        settings = settings.but(**{name: value for name, value in chosen.items() if value is not None})
         rates, source = ([args.rate], "as given") if args.rate else ([MEASURED], "measured: see README, Speed")
         if args.airflow and not args.rate:
             rates = _rates(settings)

@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -48,7 +47,7 @@ def make_plan(dag_id: str, dag_run_id: str, params: Mapping[str, Any]) -> Plan:
         settings, wishes = read_settings(), Wishes.read(params)
         # What a run wishes is held to the rules of the settings.
         prefixes, extractor_id = wishes.prefixes or settings.prefixes, wishes.extractor or settings.extractor
-        settings = replace(settings, prefixes=prefixes, extractor=extractor_id)
+        settings = settings.but(prefixes=prefixes, extractor=extractor_id)
     except ValueError as error:
         raise AirflowFailException(str(error)) from error
     s3 = aws.client("s3", settings.region)
@@ -148,7 +147,7 @@ def _check_artefact(s3: Any, root: str, extractor_id: str) -> None:
 
 def stage_code(plan: Plan) -> dict[str, str]:
     """Put the jobs' code into the bucket; return the addresses."""
-    addresses = jobs.stage(aws.client("s3", plan.region), plan.lake, read_settings().jobs)
+    addresses = jobs.stage(aws.client("s3", plan.region), plan.lake, jobs.folder())
     _LOG.info("The jobs' code is at %s.", addresses["package"])
     return addresses
 

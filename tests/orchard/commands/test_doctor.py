@@ -436,6 +436,27 @@ def test_settings_come_first(tmp_path: Path) -> None:
     )
 
 
+def test_all_wrong_settings_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    file.write_text(
+        json.dumps({"lake": "s3://bucket/lake", "prefixes": ["s3://bucket/lake"], "extractor": EXTRACTOR, "spot": 1})
+    )
+    (finding,) = examine(file)
+    assert (finding.check, finding.state) == ("settings", FAILED)
+    assert finding.found == (
+        f"{file}:\n"
+        'Setting prefixes[0]: got "s3://bucket/lake", expected a place beside the lake, "s3://bucket/lake": '
+        "of one in the other, the lake's own pictures would be taken for photos; put the lake beside the photos, "
+        "such as s3://bucket/lake and s3://bucket/photos.\n"
+        "Setting spot: got 1, expected true or false; correct it, or leave it out for false."
+    )
+    assert doctor._lines(finding) == (
+        "settings                FAILED  "
+        + finding.found.replace("\n", f"\n{' ' * 32}")
+        + f"\n{' ' * 32}{finding.remedy}"
+    )
+
+
 def test_no_settings_and_no_database(capfd: pytest.CaptureFixture[str]) -> None:
     """Airflow's own error of many lines is not shown."""
     (finding,) = examine()

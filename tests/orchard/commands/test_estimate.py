@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from orchard.commands import estimate
+from orchard.commands import estimate, settings
 from orchard.lake import ledger
 from tests.plans import EXTRACTOR
 
@@ -57,7 +57,7 @@ def test_without_a_price(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_what_cannot_be_meant(capsys: pytest.CaptureFixture[str]) -> None:
     assert estimate.main(["--photos", "5", "--instance-type", "m5.xlarge", "--instance-type", "m6g.xlarge"]) == 1
-    assert "instance_types: expected one architecture" in capsys.readouterr().err
+    assert "expected one architecture" in capsys.readouterr().err
 
 
 def test_nothing_to_do(capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,6 +83,20 @@ def test_with_the_settings_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixtu
         "rate     112 photos a second a vCPU (measured: see README, Speed)",
         "cluster  1 primary and 2 core m5.2xlarge, 16 vCPUs, eu-west-3",
     ]
+
+
+def test_with_a_file_of_wrong_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All of them are named, whatever the number of photos; `settings --check` says the same."""
+    file = tmp_path / "settings.json"
+    file.write_text(json.dumps({"lake": "s3://bucket/lake", "prefixes": ["/photos"], "ebs_gib": 9, "colour": "red"}))
+    assert estimate.main(["--photos", "0", "--settings", str(file)]) == 1
+    first, *lines = capsys.readouterr().err.splitlines()
+    assert first == f"{file}:"
+    assert [line.partition(": got ")[0] for line in lines] == [
+        f"Setting {name}" for name in ("prefixes[0]", "extractor", "ebs_gib", "colour")
+    ]
+    assert settings.main(["--check", str(file)]) == 1
+    assert capsys.readouterr().err.splitlines() == [first, *lines]
 
 
 def test_settings_that_are_not_there(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 import boto3
 import pytest
 from botocore.stub import Stubber
-from tests.orchard.test_emr import LIVE, cluster, described
 
 from orchard.dag import reaper
 from orchard.dag.reaper import reap
+from tests.orchard.cluster.test_emr import LIVE, cluster, described
 from tests.plans import SETTINGS, settings
 
 

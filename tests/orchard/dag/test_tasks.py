@@ -1,4 +1,3 @@
-from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -20,12 +19,16 @@ from tests.plans import EXTRACTOR, SETTINGS, settings
         ),
         (
             {"prefixes": ["s3://bucket/photos", "s3://bucket/lake/exports"]},
-            "Setting prefixes: s3://bucket/lake/exports and the lake s3://bucket/lake lie in one another, and the "
-            "lake's own pictures would be taken for photos. Put the lake beside the photos, such as s3://bucket/"
-            "lake and s3://bucket/photos.",
+            'Setting prefixes[1]: got "s3://bucket/lake/exports", expected a place beside the lake, "s3://bucket/lake"'
+            ": of one in the other, the lake's own pictures would be taken for photos; put the lake beside the photos, "
+            "such as s3://bucket/lake and s3://bucket/photos.",
         ),
-        ({"prefixes": ["s3://"]}, "Setting prefixes[0]: expected s3://bucket[/prefix], got 's3://'."),
-        ({"extractor": "resnet50"}, "Setting extractor: expected an extractor_id, got 'resnet50'."),
+        (
+            {"prefixes": ["s3://"], "extractor": "resnet50"},
+            'Setting prefixes[0]: got "s3://", expected s3://bucket[/prefix]; write it as in "s3://bucket/photos".\n'
+            'Setting extractor: got "resnet50", expected an extractor_id; '
+            'write it as in "mobilenet_v2-f32-575378b4658d".',
+        ),
     ],
 )
 def test_wishes_that_cannot_be_meant(params: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,10 +42,12 @@ def test_wishes_that_cannot_be_meant(params: dict[str, Any], message: str, monke
 
 def test_settings_that_cannot_be_meant(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> None:
-        raise SettingsError("Setting rate: expected more than 0 photos a second a vCPU, got 0.0.")
+        raise SettingsError("Setting rate: got 0, expected a number, more than 0; correct it.")
 
     monkeypatch.setattr(tasks, "read_settings", refuse)
-    with pytest.raises(AirflowFailException, match=r"^Setting rate: expected more than 0 photos a second a vCPU"):
+    with pytest.raises(
+        AirflowFailException, match=r"^Setting rate: got 0, expected a number, more than 0; correct it\.$"
+    ):
         tasks.make_plan("orchard_daily", "r1", {})
 
 
@@ -52,7 +57,7 @@ def test_a_cluster_that_emr_would_refuse_stops_the_run_when_it_is_planned(
     """Not only when it is to be rented; and another try would find the same."""
     chosen = settings(lake=f"s3://{bucket}/lake", prefixes=(f"s3://{bucket}/photos/",), database=bucket)
     aws.client("s3").put_object(Bucket=bucket, Key=f"lake/extractors/{EXTRACTOR}.zip", Body=b"artefact")
-    monkeypatch.setattr(tasks, "read_settings", lambda: replace(chosen, release="emr-5.36.0"))
+    monkeypatch.setattr(tasks, "read_settings", lambda: chosen.but(release="emr-5.36.0"))
     with pytest.raises(AirflowFailException, match=r"- ReleaseLabel: expected emr-7\.\*\.\* or .*, got 'emr-5\.36\.0'"):
         tasks.make_plan("orchard_daily", "r1", {})
     monkeypatch.setattr(tasks, "read_settings", lambda: chosen)

@@ -157,10 +157,10 @@ def bootstrap(subject: Subject) -> str:
 def code(subject: Subject) -> str:
     """Look whether the jobs' code is where Airflow runs; a run uploads what is not in the lake."""
     try:
-        _, digest = jobs.package(subject.settings.jobs)
+        _, digest = jobs.package(jobs.folder())
     except OSError as error:
         raise Failed(str(error), "Copy spark_jobs/ beside plugins/, wherever Airflow's workers run.") from error
-    address = f"{subject.settings.root}/code/{subject.settings.jobs.name}-{digest}.zip"
+    address = f"{subject.settings.root}/code/{jobs.folder().name}-{digest}.zip"
     return f"{address} is uploaded" if _size(subject, address) else f"a run will upload {address}"
 
 
