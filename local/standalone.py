@@ -23,8 +23,8 @@ _START_SECONDS = 300
 USER = "admin"
 
 
-# Every task is a fork of the scheduler's: what all of them import is imported once there, some seconds of a run. None of
-# it is ours, so that a task runs the code that is there when it starts.
+# Every task is a fork of the scheduler's: what all of them import is imported once, there. None of it is ours, so that a
+# task runs the code that is there when it starts.
 _PRELOAD = """
 import sys
 
