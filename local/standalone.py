@@ -23,7 +23,7 @@ _START_SECONDS = 300
 USER = "admin"
 
 
-# Every task is a fork of the scheduler's: what all of them import is imported once, there. None of it is ours, so that a
+# A task is a fork of the scheduler: what all of them import is imported once, there. None of it is ours, so that a
 # task runs the code that is there when it starts.
 _PRELOAD = """
 import sys
