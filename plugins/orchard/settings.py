@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from orchard.instances import INSTANCES
+from orchard.photos.label import LabelError, LabelRule
 
 VARIABLE = "orchard"
 # AWS calls London and Zurich eu-..., too.
@@ -29,6 +30,7 @@ class Settings:
     lake: str  # s3://bucket[/prefix]: tables, extractors, exports, reports, logs
     prefixes: tuple[str, ...]  # s3://bucket/prefix of the photos, one or more
     extractor: str  # extractor_id of the artefact to use, as `export_extractor` prints it
+    label: str = "parent"  # how a photo's label is found: parent, parent/2, or a regular expression with a group
     database: str = "orchard"  # of the Glue Data Catalog
     region: str = "eu-west-1"
     outside_eu: bool = False  # data stay in the EU unless this says outright that they need not
@@ -87,6 +89,10 @@ class Settings:
                 "s3://bucket/photos."
             )
         _expect(_EXTRACTOR.fullmatch(self.extractor), "extractor", "an extractor_id", self.extractor)
+        try:
+            LabelRule.parse(self.label)
+        except LabelError as error:
+            raise SettingsError(f"Setting {error}") from error
         if self.region not in EU_REGIONS and not self.outside_eu:
             raise SettingsError(
                 f"Setting region: {self.region} is outside the EU, where the data are to stay; expected one of "
