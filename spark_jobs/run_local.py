@@ -76,13 +76,14 @@ def run_local(
         What was done, in order; the last one is what was found now, even if that was nothing.
     """
     options = options or Options()
+    asked_rule = None if label is None else LabelRule.parse(label)
     with _alone(location):
         catalog = open_catalog(location.root, location.database)
         extractor_id = _extractor(location.root, artefact, ledger.newest(catalog, location.database)).extractor_id
         before = ledger.newest(catalog, location.database, extractor_id)
         killed = ledger.unfinished(catalog, location.database)
         in_use = ledger.label_rule(catalog, location.database) or PARENT.text
-        rule = LabelRule.parse(in_use if label is None else label)
+        rule = asked_rule or LabelRule.parse(in_use)
         run = ledger.Run(f"local-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}Z", extractor_id)
         # All that pyiceberg writes comes before Spark, which then keeps a lock on a SQLite catalog.
         started = time.monotonic()
