@@ -229,7 +229,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add_options(parser)
     parser.add_argument(
-        "--mass-deletion-meant", action="store_true", help="go on where more than a fifth of the lake's photos is gone"
+        "--mass-deletion-meant",
+        action="store_true",
+        help="go on where more than a fifth of the lake's photos is gone, or loses its label",
     )
     parser.add_argument("--json", action="store_true", help="print what was done as a JSON list, one object a run")
     args = parser.parse_args(argv)

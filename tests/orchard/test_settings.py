@@ -29,6 +29,7 @@ def test_the_least_that_must_be_said() -> None:
 def test_all_that_can_be_said() -> None:
     """Every setting, each with another value than its default: nothing is dropped on the way."""
     given = LEAST | {
+        "label": "parent/2",
         "database": "fruit",
         "region": "us-east-1",
         "outside_eu": True,
@@ -139,6 +140,12 @@ def test_a_region_outside_the_eu_is_refused(region: str) -> None:
             for address in ("/opt/install.sh", "s3://bucket/lake/bootstrap/", "s3://bucket")
         ),
         ({"target_minutes": 0}, "target_minutes: expected more than 0, got 0.0."),
+        (
+            {"label": "parent/0"},
+            "label 'parent/0': expected parent, parent/2 (or another number of levels up, from 1), or a regular "
+            "expression with a group, such as ([^/_]+)_[^/]*$.",
+        ),
+        ({"label": 2}, "label: expected str, got 2."),
         ({"rate": 0}, "rate: expected more than 0 photos a second a vCPU, got 0.0."),
         ({"idle_minutes": 0}, "idle_minutes: expected 1 to 10080, EMR's limits, got 0."),
         ({"idle_minutes": 10081}, "idle_minutes: expected 1 to 10080, EMR's limits, got 10081."),
@@ -212,9 +219,10 @@ def test_unknown_and_missing_settings() -> None:
     assert refusal(colour="red", size=3) == (
         "Unknown settings colour, size; expected some of bootstrap, components, console, core_security_group, "
         "database, ebs_gib, engine, extractor, idle_minutes, instance_profile, instance_type, instance_types, "
-        "keep_days, lake, log_seconds, maintain_days, max_core_nodes, max_reject_share, min_core_nodes, outside_eu, "
-        "poll_seconds, prefixes, primary_security_group, python, rate, region, release, security_configuration, "
-        "service_role, service_security_group, spot, standardize, subnets, tags, target_minutes, variance."
+        "keep_days, label, lake, log_seconds, maintain_days, max_core_nodes, max_reject_share, min_core_nodes, "
+        "outside_eu, poll_seconds, prefixes, primary_security_group, python, rate, region, release, "
+        "security_configuration, service_role, service_security_group, spot, standardize, subnets, tags, "
+        "target_minutes, variance."
     )
     assert refusal(prefixes=[], extractor=None) == (
         f"The variable orchard lacks prefixes, extractor. It is to hold at least {EXAMPLE}."
