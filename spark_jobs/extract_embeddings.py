@@ -30,12 +30,13 @@ _SMALLEST_TASK, _LARGEST_TASK = 256, 4096  # photos: seconds of work, against th
 
 @dataclass(frozen=True)
 class Extracted:
-    """What step 1 did."""
+    """What step 1 did: of `photos`, each was embedded or rejected; those `relabelled` come beside them."""
 
     photos: int = 0
     embedded: int = 0
     rejected: int = 0
     seconds: float = 0.0
+    relabelled: int = 0
 
 
 def extract(lake: Lake, run_id: str, extractor_id: str, artefact: str, engine: str = "openvino") -> Extracted:
@@ -65,23 +66,30 @@ def extract(lake: Lake, run_id: str, extractor_id: str, artefact: str, engine: s
         dealt = photos.repartition(tasks(count, context.defaultParallelism))
         return dealt.mapInArrow(task, OUTCOME).withColumns({name: F.lit(value) for name, value in mine.items()})
 
-    photos = batch.rows.where("action != 'delete'").select("uri", "etag", "size", "label")
+    photos = batch.rows.where("action != 'delete'").select("uri", "etag", "size", "label", "label_rule")
+    kept = batch.kept(lake)
+    relabelled = kept.count() if batch.relabels else 0
+    if relabelled:  # one whose embedding is not there any more is embedded like a new one
+        photos = photos.join(kept.select("uri"), "uri", "left_anti")
+    asked = batch.photos - relabelled
     warming.result()
-    with Progress(batch.photos, done, rejected, _LOG) as progress:
-        lake.replace("embeddings", outcomes(photos, batch.photos).where("reason IS NULL"), **mine)
-    embedded = lake.count("embeddings", **mine)
-    refused = batch.photos - embedded
+    with Progress(asked, done, rejected, _LOG) as progress:
+        if asked or not relabelled:
+            rows = outcomes(photos, asked).where("reason IS NULL").select(*kept.columns)
+            lake.replace("embeddings", rows.union(kept) if relabelled else rows, **mine)
+    embedded = lake.count("embeddings", **mine) - relabelled
+    refused = asked - embedded
     if refused or batch.done_before:
         # Few as a rule: they are read once more for their reasons, which is cheaper than keeping all outcomes.
         left = photos.join(lake.table("embeddings", **mine).select("uri"), "uri", "left_anti")
         lake.replace("rejects", outcomes(left, refused).where("reason IS NOT NULL"), **mine)
         refused = lake.count("rejects", **mine)
-    if embedded + refused != batch.photos:
+    if embedded + refused != asked:
         raise RuntimeError(
-            f"Run {run_id}: {batch.photos} photos were to be embedded, {embedded} were and {refused} were rejected: "
+            f"Run {run_id}: {asked} photos were to be embedded, {embedded} were and {refused} were rejected: "
             "some could be read the second time, and not the first. Run the step again."
         )
-    return Extracted(batch.photos, embedded, refused, progress.seconds)
+    return Extracted(asked, embedded, refused, progress.seconds, relabelled)
 
 
 def _warm_up(lake: Lake, artefact: str, engine: str) -> "Future[list[Row]]":

@@ -19,7 +19,9 @@ from typing import Any
 
 from orchard.lake import ledger
 from orchard.lake.tables import RUNS, open_catalog
-from orchard.photos.discovery import Found, MassDeletionError, find
+from orchard.photos.discovery import Found, find
+from orchard.photos.label import PARENT, LabelRule, without_label
+from orchard.photos.losses import MassDeletionError
 from spark_jobs.extract_embeddings import Extracted, extract
 from spark_jobs.extractor.artefact import Extractor, ExtractorError
 from spark_jobs.extractor.engines import ENGINES
@@ -51,19 +53,22 @@ def run_local(
     options: Options | None = None,
     engine: str = "openvino",
     *,
+    label: str | None = None,
     mass_deletion_meant: bool = False,
 ) -> list[Done]:
     """Bring a lake up to date with a folder of photos.
 
-    Runs that were killed before their end are done again first. Where no photo was added, changed or deleted, and the
-    basis in use is the one asked for, nothing is done, and Spark does not even start.
+    Runs that were killed before their end are done again first. Where no photo was added, changed, deleted or
+    relabelled, and basis and labels in use are those asked for, nothing is done, and Spark does not even start.
 
     Parameters
     ----------
     photos : str
-        A folder with one folder a label, or ``s3://bucket/prefix``.
+        A folder, or ``s3://bucket/prefix``.
     artefact : str, optional
         Default: the one that the lake's newest run used; for a new lake Keras' ImageNet MobileNetV2.
+    label : str, optional
+        Rule that finds a photo's label (`LabelRule`). Default: the lake's newest; for a new lake ``parent``.
 
     Returns
     -------
@@ -71,17 +76,23 @@ def run_local(
         What was done, in order; the last one is what was found now, even if that was nothing.
     """
     options = options or Options()
+    asked_rule = None if label is None else LabelRule.parse(label)
     with _alone(location):
         catalog = open_catalog(location.root, location.database)
         extractor_id = _extractor(location.root, artefact, ledger.newest(catalog, location.database)).extractor_id
         before = ledger.newest(catalog, location.database, extractor_id)
         killed = ledger.unfinished(catalog, location.database)
+        in_use = ledger.label_rule(catalog, location.database) or PARENT.text
+        rule = asked_rule or LabelRule.parse(in_use)
         run = ledger.Run(f"local-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}Z", extractor_id)
         # All that pyiceberg writes comes before Spark, which then keeps a lock on a SQLite catalog.
         started = time.monotonic()
-        found = find(catalog, location.database, *run, [photos], mass_deletion_meant=mass_deletion_meant)
+        found = find(catalog, location.database, *run, [photos], rule=rule, mass_deletion_meant=mass_deletion_meant)
         seconds = time.monotonic() - started
-        asked_anew = before is not None and (options.refit == "always" or before["options"] != options.to_json())
+        # A rule that changes no label is kept in `runs` by a run all the same.
+        asked_anew = before is not None and (
+            options.refit == "always" or before["options"] != options.to_json() or rule.text != in_use
+        )
         if found.nothing and not killed and not asked_anew:
             return [Done(*run, found)]
         with closing(open_lake(location, f"orchard {run.run_id}")) as lake:
@@ -105,6 +116,7 @@ def _steps(
         rejects = lake.table("rejects", **mine).orderBy("uri").limit(10).select("uri", "reason").collect()
     extracted_at = time.monotonic()
     reduced = reduce_run(lake, run.run_id, run.extractor_id, options)
+    batch = None if found else lake.table("batches", **mine).select("label_rule").first()
     row: dict[str, Any] = {
         **mine,
         "started_at": began,
@@ -129,6 +141,8 @@ def _steps(
         "left": found.left if found else None,
         "embed_seconds": extracted.seconds,
         "vcpus": lake.spark.sparkContext.defaultParallelism,
+        "relabelled": found.relabelled if found else extracted.relabelled,
+        "label_rule": found.rule if found else batch and batch.label_rule,
     }
     row |= dict.fromkeys(set(RUNS.column_names) - row.keys())  # what only a rented cluster has
     lake.replace("runs", lake.rows("runs", [row]), run_id=run.run_id)
@@ -163,8 +177,12 @@ def describe(done: Done) -> str:
     if found := done.found:
         lines.append(
             f"  photos      {found.listed:,} listed: {found.added:,} new, {found.changed:,} changed, "
-            f"{found.deleted:,} deleted" + ("" if found.listed else " (no photo was found there)")
+            f"{found.deleted:,} deleted"
+            + (f", {found.relabelled:,} relabelled by the rule {found.rule}" if found.relabelled else "")
+            + ("" if found.listed else " (no photo was found there)")
         )
+        if found.unlabelled:
+            lines.append(f"  no label    {without_label(found.unlabelled, found.rule, found.examples)}")
     if done.extracted is None or done.reduced is None:
         return "\n".join([*lines, "  nothing to do"])
     extracted, reduced = done.extracted, done.reduced
@@ -191,7 +209,7 @@ def describe(done: Done) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m spark_jobs.run_local", description=__doc__)
-    parser.add_argument("photos", metavar="PHOTOS", help="folder of photos, one folder a label; or s3://bucket/prefix")
+    parser.add_argument("photos", metavar="PHOTOS", help="folder of photos, or s3://bucket/prefix")
     parser.add_argument(
         "--lake", required=True, metavar="DIR", help="the lake: a folder, made when missing; or s3://bucket[/prefix]"
     )
@@ -200,9 +218,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--extractor", metavar="ARTEFACT", help="default: the lake's; of a new lake, ImageNet MobileNetV2"
     )
     parser.add_argument("--engine", choices=ENGINES, default="openvino", help="default: openvino")
+    parser.add_argument(
+        "--label",
+        metavar="RULE",
+        help="how a photo's label is found: parent (its folder), parent/2 (so many levels up), or a regular expression "
+        "with a group, searched in its path below PHOTOS or the bucket; default: the lake's, of a new lake parent",
+    )
     add_options(parser)
     parser.add_argument(
-        "--mass-deletion-meant", action="store_true", help="go on where more than a fifth of the lake's photos is gone"
+        "--mass-deletion-meant",
+        action="store_true",
+        help="go on where more than a fifth of the lake's photos is gone, or loses its label",
     )
     parser.add_argument("--json", action="store_true", help="print what was done as a JSON list, one object a run")
     args = parser.parse_args(argv)
@@ -214,6 +240,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             args.extractor,
             read_options(args),
             args.engine,
+            label=args.label,
             mass_deletion_meant=args.mass_deletion_meant,
         )
     except (ValueError, NotADirectoryError, BlockingIOError, ExtractorError, MassDeletionError) as error:

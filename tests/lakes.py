@@ -41,6 +41,7 @@ def row(path: Path, action: str = "add", **changed: Any) -> dict[str, Any]:
         "last_modified": datetime.now(UTC),
         "label": path.parent.name,
         "action": action,
+        "label_rule": "parent",
     }
     return listed | changed
 

@@ -56,7 +56,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 def row(catalog: Catalog, args: argparse.Namespace, judged: Sums) -> dict[str, Any]:
     """Put the run's row of `runs` together from its batch and from what its steps left."""
     mine = EqualTo("run_id", args.run_id)
-    batch = catalog.load_table((args.database, "batches")).scan(mine, selected_fields=("action", "found_at")).to_arrow()
+    fields = ("action", "found_at", "label_rule")
+    batch = catalog.load_table((args.database, "batches")).scan(mine, selected_fields=fields).to_arrow()
     actions = Counter(batch["action"].to_pylist())
     extracted, reduced = (
         json.loads(read_whole(f"{args.lake}/steps/{args.run_id}/{step}.json")) for step in ("extract", "reduce")
@@ -74,6 +75,8 @@ def row(catalog: Catalog, args: argparse.Namespace, judged: Sums) -> dict[str, A
         "rejected": judged.rejected,
         "embed_seconds": extracted["seconds"],
         "cluster": "databricks",
+        "relabelled": actions["relabel"],
+        "label_rule": batch["label_rule"][0].as_py(),
         "options": Options(Request(None, args.variance, False)).to_json(),
         **{name: reduced[name] for name in same},
     }

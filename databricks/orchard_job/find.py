@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from orchard.lake import ledger
 from orchard.lake.tables import open_catalog
 from orchard.photos.discovery import find
+from orchard.photos.label import LabelRule
 
 _LOG = logging.getLogger("find")
 
@@ -23,6 +24,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--run-id", required=True, help="name of the run; done again, it finds the same batch")
     parser.add_argument("--extractor-id", required=True, help="whose embeddings are missing")
     parser.add_argument("--photos", required=True, help="s3://bucket/prefix of the photos, or several, with commas")
+    parser.add_argument("--label", default="parent", help="rule that finds a photo's label (default: parent)")
     parser.add_argument("--mass-deletion-meant", choices=("true", "false"), default="false")
     return parser.parse_args(argv)
 
@@ -44,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         args.run_id,
         args.extractor_id,
         args.photos.split(","),
+        rule=LabelRule.parse(args.label),
         mass_deletion_meant=args.mass_deletion_meant == "true",
     )
     _LOG.info("%s", found)

@@ -30,7 +30,8 @@ def form() -> dict[str, Param]:
             False,
             type="boolean",
             title="Mass deletion is meant",
-            description="Go on although more than a fifth of the lake's photos under a prefix is gone.",
+            description="Go on although more than a fifth of the lake's photos under a prefix is gone, or loses its "
+            "label.",
         ),
         "extractor": Param(
             None,

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchard.form import Wishes
+from orchard.photos.label import without_label
 from orchard.settings import Settings
 
 _LONGEST = 200  # Airflow allows 250 characters; EMR 256 for the names of cluster and steps, which hold it and more
@@ -32,6 +33,8 @@ class Plan:
         Whether nodes beside the first are wanted at spot prices.
     maintain, keep_days : bool, float
         Whether the tables are maintained, too, and for how long snapshots stay then.
+    relabelled, unlabelled, examples, label_rule
+        See `orchard.photos.discovery.Found`.
     """
 
     dag_id: str
@@ -62,18 +65,23 @@ class Plan:
     why: str | None
     maintain: bool = False
     keep_days: float = 30.0
+    relabelled: int = 0
+    unlabelled: int = 0
+    examples: tuple[str, ...] = ()
+    label_rule: str = "parent"
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Plan":
-        return cls(**{**values, "instance_types": tuple(values["instance_types"])})
+        lists = {name: tuple(values.get(name, ())) for name in ("instance_types", "examples")}
+        return cls(**{**values, **lists})
 
     @property
     def changes(self) -> int:
         """How many photos step 1 has to do with."""
-        return self.added + self.changed + self.deleted
+        return self.added + self.changed + self.deleted + self.relabelled
 
     @property
     def go(self) -> bool:
@@ -85,8 +93,11 @@ class Plan:
         lines = [
             f"Run {self.run_id}, extractor {self.extractor_id}",
             f"  photos   {self.listed:,} listed: {self.added:,} new, {self.changed:,} changed, {self.deleted:,} deleted"
+            + (f", {self.relabelled:,} relabelled by the rule {self.label_rule}" if self.relabelled else "")
             + (f"; {self.left:,} left for a later run" if self.left else ""),
         ]
+        if self.unlabelled:
+            lines.append(f"  no label {without_label(self.unlabelled, self.label_rule, self.examples)}")
         if self.why is None:
             return "\n".join([*lines, "  nothing to do: no cluster is rented"])
         several = len(self.instance_types) > 1 or self.spot
@@ -139,7 +150,12 @@ def request_json(options: Mapping[str, Any]) -> str:
 
 
 def reason(
-    changes: int, behind: list[str], wishes: Wishes, options: Mapping[str, Any], newest: Mapping[str, Any] | None
+    changes: int,
+    relabelled: int,
+    behind: list[str],
+    wishes: Wishes,
+    options: Mapping[str, Any],
+    newest: Mapping[str, Any] | None,
 ) -> str | None:
     """Say why a cluster is needed, or None.
 
@@ -147,6 +163,8 @@ def reason(
     ----------
     changes : int
         Photos added, changed and deleted.
+    relabelled : int
+        Photos whose label alone has changed.
     behind : list of str
         Runs that are embedded and not yet folded in: an earlier run's second step failed.
     newest : Mapping, optional
@@ -154,6 +172,8 @@ def reason(
     """
     if changes:
         return "photos were added, changed or deleted"
+    if relabelled:
+        return "photos have another label"
     if behind:
         return f"the embeddings of {', '.join(behind)} are not folded in yet"
     if newest is not None and wishes.refit == "always":

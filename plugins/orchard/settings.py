@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationError
 
 from orchard.instances import INSTANCES
-from orchard.mistakes import Table, Texts, Written, like, mistakes, one_of, rule
+from orchard.mistakes import Table, Texts, Written, like, mistakes, one_of, rule, wrong
+from orchard.photos.label import EXPECTED, LabelError, LabelRule
 
 VARIABLE = "orchard"
 # AWS calls London and Zurich eu-..., too.
@@ -38,6 +39,15 @@ def in_the_eu(outright: str) -> AfterValidator:
     expected = f"one in the EU, where the data are to stay: {', '.join(EU_REGIONS)}"
     do = f"if another is meant, say so outright: {outright}"
     return rule(lambda region, outside_eu: outside_eu or region in EU_REGIONS, expected, do, "outside_eu")
+
+
+def _a_rule(label: str) -> str:
+    """Ask for a rule that finds labels."""
+    try:
+        LabelRule.parse(label)
+    except LabelError as error:
+        raise wrong(label, EXPECTED, error.why) from error
+    return label
 
 
 Address = Annotated[str, like(r"^s3://[a-z0-9.-]{3,63}(/|$)", "s3://bucket[/prefix]")]
@@ -76,11 +86,13 @@ class Settings(Written):
         description="of tables, extractors, exports, reports, logs", examples=["s3://bucket/lake"])
     prefixes: tuple[Annotated[Address, _APART], ...] = Field(
         strict=False, min_length=1, examples=[["s3://bucket/photos"]],
-        description="where photos are; not inside the lake, nor the lake in them. A photo's label is the name of the "
-        "folder that it stands in, however deep")
+        description="where photos are; not inside the lake, nor the lake in them")
     extractor: Annotated[str, like(r"^[a-z0-9_]+-[a-z0-9]+-[0-9a-f]{12}$", "an extractor_id")] = Field(
         description="of an artefact under `<lake>/extractors/`, as `export_extractor` prints it",
         examples=["mobilenet_v2-f32-575378b4658d"])
+    label: Annotated[str, AfterValidator(_a_rule)] = Field(
+        "parent", description="how a photo's label is found in its key: `parent`, the folder that it stands in, "
+        "`parent/2` or a regular expression, see [Labels](#labels)")
     database: str = Field("orchard", description="of the Glue Data Catalog")
     outside_eu: bool = Field(False, description="data stay in the EU, unless this says outright that they need not")
     region: Annotated[str, in_the_eu('"outside_eu": true')] = Field(

@@ -35,8 +35,6 @@ _SCHEMA = pa.schema(
 _READERS = {"s3": 16, "file": 1}
 _OUT = 8 * BATCH  # photos in a record batch that leaves: megabytes, not rows, decide
 
-NO_LABEL = "no label: the photo stands at the top, in no folder that names its label; move it into one"
-
 Task = Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]
 
 
@@ -48,6 +46,12 @@ class Photo:
     etag: str
     size: int
     label: str | None
+    rule: str | None = None  # by which label was found
+
+    @property
+    def no_label(self) -> str:
+        """The reason to reject it where it has no label; plugins/orchard/photos/discovery.py knows its beginning."""
+        return f"no label: the rule {self.rule or 'parent'} finds none; move or rename the photo, or change the rule"
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ def _pixels(photo: Photo, size: tuple[int, int]) -> NDArray[np.uint8] | photos.P
     """Read and decode one photo; the photo's own fault is returned, the system's is raised."""
     try:
         if photo.label is None:
-            raise photos.PhotoError(NO_LABEL)
+            raise photos.PhotoError(photo.no_label)
         photos.check_bytes(photo.size)
         return photos.decode(objects.read(photo.uri, photo.etag), size)
     except photos.PhotoError as error:

@@ -4,6 +4,7 @@ The invariant of the lake: what stands in a table is true, what is missing is se
 embeddings of a run change, the moments that hold them go; step 2 computes what is missing, whoever left it so.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +21,14 @@ class Batch:
     Attributes
     ----------
     rows : DataFrame
-        uri, etag, size, label, action: what this run still answers for. A photo that a later run took up is its.
+        uri, etag, size, label, label_rule, action: what this run still answers for. A photo that a later run took up
+        is its.
     photos : int
-        How many of them are to be embedded (actions add and change).
+        How many of them are to be embedded (actions add and change), or relabelled.
+    relabels : int
+        How many of them have another label only (action relabel).
     appends_only : bool
-        No photo was changed or deleted, and no later run took one up.
+        No photo was changed, deleted or relabelled, and no later run took one up.
     done_before : bool
         The tables hold something of this run already.
     """
@@ -33,6 +37,7 @@ class Batch:
     extractor_id: str
     rows: DataFrame
     photos: int
+    relabels: int
     appends_only: bool
     done_before: bool
 
@@ -54,7 +59,10 @@ class Batch:
                 "expected the batch that discovery writes. Check --run-id and --extractor, or find new photos first."
             )
         everyone = lake.table("batches", extractor_id=extractor_id)
-        mine = everyone.where(F.col("run_id") == run_id).select("uri", "etag", "size", "label", "action", "found_at")
+        if "label_rule" not in everyone.columns:  # the batch, and all of the table, were found by an older version
+            everyone = everyone.withColumn("label_rule", F.lit(None).cast("string"))
+        columns = ("uri", "etag", "size", "label", "label_rule", "action", "found_at")
+        mine = everyone.where(F.col("run_id") == run_id).select(*columns)
         done_before = any(lake.files(table, *of_run) for table in ("embeddings", "rejects"))
         # A usual day only adds photos, and is the newest: the metadata say so, and no Spark job is needed to know.
         bounds = [("action", "lessThan", "add"), ("action", "greaterThan", "add")]
@@ -64,17 +72,20 @@ class Batch:
             "batches", of_extractor, ("run_id", "notEqual", run_id), ("found_at", "greaterThan", found_at)
         )
         if not others and not later:
-            return cls(run_id, extractor_id, mine, sum(file.recordCount() for file in files), True, done_before)
+            return cls(run_id, extractor_id, mine, sum(file.recordCount() for file in files), 0, True, done_before)
         if later:
             newest = mine.agg(F.max("found_at")).collect()[0][0]
             taken_up = everyone.where((F.col("found_at") > F.lit(newest)) & (F.col("run_id") != run_id))
             mine = mine.join(taken_up.select("uri").distinct(), "uri", "left_anti")
-        return cls(run_id, extractor_id, mine, mine.where("action != 'delete'").count(), False, done_before)
+        counts = {row.action: row["count"] for row in mine.groupBy("action").count().collect()}
+        photos = sum(count for action, count in counts.items() if action != "delete")
+        return cls(run_id, extractor_id, mine, photos, counts.get("relabel", 0), False, done_before)
 
     def withdraw(self, lake: Lake) -> None:
-        """Take out what this batch makes untrue: old rows of changed and deleted photos, and sums that hold them.
+        """Take out what this batch makes untrue: old rows of its photos, and sums that hold them.
 
-        Derived tables first, so that a kill in between leaves nothing wrong standing.
+        Derived tables first, so that a kill in between leaves nothing wrong standing. Embeddings of photos that have
+        another label only come over into this run's part.
         """
         if self.appends_only and not self.done_before:
             return
@@ -88,18 +99,36 @@ class Batch:
         if touched and "moments" in there:
             condition = (F.col("extractor_id") == self.extractor_id) & run_in(touched)
             lake.replace_where("moments", lake.table("moments").limit(0), condition)
-        for table in ("coordinates", "embeddings", "rejects"):
-            if table in there:
-                self._delete_rows(lake, table)
+        self.rows.createOrReplaceTempView("orchard_batch")
+        self._delete_rows(lake, there & {"coordinates"})
+        if self.relabels:
+            self._take_over(lake)
+        self._delete_rows(lake, there & {"embeddings", "rejects"})
 
-    def _delete_rows(self, lake: Lake, table: str) -> None:
-        """Delete other runs' rows of this batch's photos."""
-        self.rows.select("uri").createOrReplaceTempView("orchard_withdrawn")
+    def kept(self, lake: Lake) -> DataFrame:
+        """Return the embeddings in this run's part whose photos have another label only: they need not be read."""
+        part = lake.table("embeddings", extractor_id=self.extractor_id, run_id=self.run_id)
+        return part.join(self.rows.where("action = 'relabel'").select("uri", "etag"), ["uri", "etag"], "left_semi")
+
+    def _take_over(self, lake: Lake) -> None:
+        """Bring embeddings of other runs into this run's part under their new labels: one commit, all or nothing."""
         lake.spark.sql(
-            f"DELETE FROM {lake.name(table)} WHERE extractor_id = :extractor AND run_id != :run "
-            "AND uri IN (SELECT uri FROM orchard_withdrawn)",
+            f"MERGE INTO {lake.name('embeddings')} AS held "
+            "USING (SELECT uri, etag, label FROM orchard_batch WHERE action = 'relabel') AS batch "
+            "ON held.extractor_id = :extractor AND held.run_id != :run "
+            "AND held.uri = batch.uri AND held.etag = batch.etag "
+            "WHEN MATCHED THEN UPDATE SET label = batch.label, run_id = :run",
             args={"extractor": self.extractor_id, "run": self.run_id},
         )
+
+    def _delete_rows(self, lake: Lake, tables: Iterable[str]) -> None:
+        """Delete other runs' rows of this batch's photos."""
+        for table in tables:
+            lake.spark.sql(
+                f"DELETE FROM {lake.name(table)} WHERE extractor_id = :extractor AND run_id != :run "
+                "AND uri IN (SELECT uri FROM orchard_batch)",
+                args={"extractor": self.extractor_id, "run": self.run_id},
+            )
 
 
 def _upper_bound(lake: Lake, file: Any, column: str) -> int:

@@ -73,7 +73,7 @@ def test_two_days(aws: Aws, bucket: str, values: dict[str, str]) -> None:
     lost = run("find", "check", run_id="1", **values)
     assert (lost.returncode, lost.stdout) == (1, "VALUE anything=true\n")
     assert "LostError: Run databricks-1: the sums do not match" in lost.stderr
-    assert "asked=12, embedded=0, rejected=0, superseded=0, lost=12" in lost.stderr
+    assert "asked=12, embedded=0, rejected=0, relabelled=0, superseded=0, lost=12" in lost.stderr
     done = run("extract", run_id="1", **values)
     assert done.returncode == 0, done.stderr[-4000:]
     behind = run("find", run_id="2", **values)
@@ -83,11 +83,12 @@ def test_two_days(aws: Aws, bucket: str, values: dict[str, str]) -> None:
     s3 = aws.client("s3")
     s3.copy_object(Bucket=bucket, Key="photos/Banana/new.jpg", CopySource=f"{bucket}/photos/Banana/1.jpg")
     s3.delete_object(Bucket=bucket, Key="photos/Banana/0.jpg")
-    done = run("find", "extract", "reduce", "check", run_id="3", **values)
+    done = run("find", "extract", "reduce", "check", run_id="3", label="^photos/([^ /]+)", **values)
     assert done.returncode == 0, done.stderr[-4000:]
     catalog = open_catalog(values["lake"], values["database"])
     (row,) = catalog.load_table((values["database"], "runs")).scan().to_arrow().to_pylist()
     known = ("run_id", "added", "changed", "deleted", "embedded", "rejected", "cluster", "why", "options")
+    known += ("relabelled", "label_rule")
     assert {name: row[name] for name in known} == {
         "run_id": "databricks-3",
         "added": 1,
@@ -95,6 +96,8 @@ def test_two_days(aws: Aws, bucket: str, values: dict[str, str]) -> None:
         "deleted": 1,
         "embedded": 1,
         "rejected": 0,
+        "relabelled": 3,
+        "label_rule": "^photos/([^ /]+)",
         "cluster": "databricks",
         "why": "first basis",
         "options": '{"request": {"components": null, "standardize": false, "variance": 0.5}, "shrinkage": null}',
@@ -104,5 +107,5 @@ def test_two_days(aws: Aws, bucket: str, values: dict[str, str]) -> None:
     assert len(present) == 12
     assert sorted(placed["uri"].to_pylist()) == sorted(f"s3://{bucket}/{key}" for key in present)
 
-    nothing = run("find", run_id="4", **values)
+    nothing = run("find", run_id="4", label="^photos/([^ /]+)", **values)
     assert (nothing.returncode, nothing.stdout) == (0, "VALUE anything=false\n"), nothing.stderr[-4000:]

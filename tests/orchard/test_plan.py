@@ -64,7 +64,8 @@ def test_nor_can_a_run_take_the_safe_name_of_another(dag_run_id: str) -> None:
 
 
 def test_through_xcom_and_back() -> None:
-    assert Plan.from_dict(json.loads(json.dumps(PLAN.to_dict()))) == PLAN
+    for one in (PLAN, plan(examples=("s3://b/1.jpg", "s3://b/2.jpg"))):
+        assert Plan.from_dict(json.loads(json.dumps(one.to_dict()))) == one
 
 
 def test_what_a_person_reads() -> None:
@@ -75,6 +76,12 @@ def test_what_a_person_reads() -> None:
         "  cluster  1 primary and 2 core m5.xlarge (8 vCPUs, 50 photos a second each)\n"
         "  expected 8 minutes, $0.10"
     )
+    other = {"relabelled": 9_000, "label_rule": "parent/2", "unlabelled": 1, "examples": ("s3://bucket/photos/1.jpg",)}
+    assert plan(left=500, **other).describe().splitlines()[1:3] == [
+        "  photos   22,688 listed: 1,200 new, 3 changed, 2 deleted, 9,000 relabelled by the rule parent/2; "
+        "500 left for a later run",
+        "  no label 1 by the rule parent/2, such as s3://bucket/photos/1.jpg",
+    ]
     assert plan(maintain=True).describe().splitlines()[-1] == "  the tables are maintained, too"
     assert plan(plan_only=True, dollars=None).describe().splitlines()[4:] == [
         "  expected 8 minutes, price unknown",
@@ -92,6 +99,7 @@ def test_go() -> None:
     assert not plan(plan_only=True).go
     assert not plan(why=None).go
     assert PLAN.changes == 1205
+    assert plan(relabelled=5).changes == 1210
 
 
 @pytest.mark.parametrize(
@@ -145,27 +153,34 @@ SAME = {"options": request_json({"refit": "auto"})}
 
 
 @pytest.mark.parametrize(
-    ("changes", "behind", "wishes", "newest", "why"),
+    ("changes", "relabelled", "behind", "wishes", "newest", "why"),
     [
-        (0, [], {}, None, None),
-        (0, [], {}, SAME, None),
-        (3, [], {}, None, "photos were added, changed or deleted"),
-        (3, ["r1"], {"refit": "always"}, SAME, "photos were added, changed or deleted"),
-        (0, ["r1", "r2"], {}, SAME, "the embeddings of r1, r2 are not folded in yet"),
-        (0, [], {"refit": "always"}, SAME, "a new basis is asked for"),
-        (0, [], {"refit": "always"}, None, None),  # of an empty lake nothing can be fitted
-        (0, [], {"refit": "never"}, SAME, None),
-        (0, [], {"components": 20}, SAME, "another basis is asked for"),
-        (0, [], {"standardize": True}, SAME, "another basis is asked for"),
-        (0, [], {"variance": 0.95, "standardize": False}, SAME, None),  # the one that there is
-        (0, [], {"components": 20}, None, None),
-        (0, [], {"maintain": True}, SAME, "table maintenance is asked for"),
-        (0, [], {"maintain": True}, None, None),
-        (0, [], {"core_nodes": 20, "limit": 5}, SAME, None),
+        (0, 0, [], {}, None, None),
+        (0, 0, [], {}, SAME, None),
+        (3, 0, [], {}, None, "photos were added, changed or deleted"),
+        (3, 0, ["r1"], {"refit": "always"}, SAME, "photos were added, changed or deleted"),
+        (3, 3, [], {}, SAME, "photos were added, changed or deleted"),
+        (0, 3, ["r1"], {}, SAME, "photos have another label"),
+        (0, 0, ["r1", "r2"], {}, SAME, "the embeddings of r1, r2 are not folded in yet"),
+        (0, 0, [], {"refit": "always"}, SAME, "a new basis is asked for"),
+        (0, 0, [], {"refit": "always"}, None, None),  # of an empty lake nothing can be fitted
+        (0, 0, [], {"refit": "never"}, SAME, None),
+        (0, 0, [], {"components": 20}, SAME, "another basis is asked for"),
+        (0, 0, [], {"standardize": True}, SAME, "another basis is asked for"),
+        (0, 0, [], {"variance": 0.95, "standardize": False}, SAME, None),  # the one that there is
+        (0, 0, [], {"components": 20}, None, None),
+        (0, 0, [], {"maintain": True}, SAME, "table maintenance is asked for"),
+        (0, 0, [], {"maintain": True}, None, None),
+        (0, 0, [], {"core_nodes": 20, "limit": 5}, SAME, None),
     ],
 )
 def test_why_a_cluster_is_rented(
-    changes: int, behind: list[str], wishes: dict[str, Any], newest: dict[str, Any] | None, why: str | None
+    changes: int,
+    relabelled: int,
+    behind: list[str],
+    wishes: dict[str, Any],
+    newest: dict[str, Any] | None,
+    why: str | None,
 ) -> None:
     wished = Wishes(**wishes)
-    assert reason(changes, behind, wished, step_options(settings(), wished), newest) == why
+    assert reason(changes, relabelled, behind, wished, step_options(settings(), wished), newest) == why

@@ -34,6 +34,7 @@ def test_the_least_that_must_be_said() -> None:
 def test_all_that_can_be_said() -> None:
     """Every setting, each with another value than its default: nothing is dropped on the way."""
     said = LEAST | {
+        "label": "parent/2",
         "database": "fruit",
         "region": "us-east-1",
         "outside_eu": True,
@@ -292,6 +293,13 @@ def test_what_settings_ask_of_each_other(changes: dict[str, Any], line: str) -> 
         'Setting database: got 7, expected text in quotes; write "7".',
         f"Setting {line}",
     ]
+
+
+def test_a_rule_of_labels_that_cannot_be_meant() -> None:
+    assert refusal(label="parent/0") == (
+        'Setting label: got "parent/0", expected parent, parent/2 (or another number of levels up, from 1), or a '
+        "regular expression with a group, such as ([^/_]+)_[^/]*$; levels are counted from 1."
+    )
 
 
 def test_nothing_is_asked_beside_what_is_wrong_itself() -> None:

@@ -3,17 +3,21 @@
 import io
 import struct
 import zlib
+from dataclasses import replace as replace_
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from pyspark.errors import PythonException
+from pyspark.sql import Row
+from pyspark.sql import functions as F
 
-from spark_jobs.extract_embeddings import extract, main, tasks
+from spark_jobs.extract_embeddings import Extracted, extract, main, tasks
 from spark_jobs.extractor import photos
 from spark_jobs.extractor.artefact import Extractor
 from spark_jobs.extractor.engines import open_engine
+from spark_jobs.tables.batch import Batch
 from spark_jobs.tables.lake import Lake
 from tests.lakes import contents, new_lake, row, sample, set_batch
 
@@ -113,10 +117,7 @@ def test_good_and_bad_photos_together(lake: Lake, random_artefact: Path, tmp_pat
         "changed: the object was overwritten after it was listed; the next run will find its new version"
     )
     assert reasons["vanished.jpg"] == "gone: the object was deleted after it was listed (or its name is not UTF-8)"
-    assert (
-        reasons["top.jpg"]
-        == "no label: the photo stands at the top, in no folder that names its label; move it into one"
-    )
+    assert reasons["top.jpg"] == "no label: the rule parent finds none; move or rename the photo, or change the rule"
     assert "268,435,457" in reasons["huge.jpg"] or "256 MiB" in reasons["huge.jpg"]
 
 
@@ -128,6 +129,58 @@ def test_again_changes_nothing(lake: Lake, random_artefact: Path, tmp_path: Path
     before = contents(lake, "embeddings", *columns), contents(lake, "rejects", "uri")
     assert extract(lake, "twice", extractor_id, str(random_artefact)).embedded == 12
     assert (contents(lake, "embeddings", *columns), contents(lake, "rejects", "uri")) == before
+
+
+@pytest.mark.parametrize("broken_off", ["nowhere", "before the move", "after the move", "before the rejects"])
+def test_another_label_reads_no_photo(
+    broken_off: str, lake: Lake, random_artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whenever it is killed, and done again."""
+    extractor_id, paths = random_artefact.stem, sample(tmp_path, per_label=2, labels=2)
+    old, new = f"old, {broken_off}", f"new, {broken_off}"
+    listed = [row(path) for path in paths]
+    set_batch(lake, old, extractor_id, listed[:3])
+    extract(lake, old, extractor_id, str(random_artefact))
+    here = [one["uri"] for one in listed]
+
+    def held() -> dict[str, Row]:
+        return {one.uri: one for one in lake.table("embeddings").where(F.col("uri").isin(here)).collect()}
+
+    before = held()
+    for path in paths[:2]:
+        path.unlink()
+    # The fourth is thought to be embedded, too, and is not: it is embedded now.
+    asked = [one | {"action": "relabel", "label": "Fruit/small"} for one in (*listed[:2], listed[3])]
+    asked += [row(paths[2], "change", label=None, label_rule="parent/7")]
+    set_batch(lake, new, extractor_id, asked)
+    with monkeypatch.context() as patched:
+        if broken_off == "before the move":
+            patched.setattr(Batch, "_take_over", _killed)
+        elif broken_off == "after the move":
+            patched.setattr(Batch, "kept", _killed)
+        elif broken_off == "before the rejects":
+            replace = Lake.replace
+            patched.setattr(Lake, "replace", lambda *a, **b: _killed() if a[1] == "rejects" else replace(*a, **b))
+        if broken_off != "nowhere":
+            with pytest.raises(KeyboardInterrupt):
+                extract(lake, new, extractor_id, str(random_artefact))
+    again = broken_off == "before the rejects"  # then the fourth is there under its new label
+    extracted = extract(lake, new, extractor_id, str(random_artefact))
+    assert replace_(extracted, seconds=0.0) == Extracted(2 - again, 1 - again, 1, 0.0, relabelled=2 + again)
+
+    after = held()
+    assert {uri: (one.label, one.run_id, one.etag) for uri, one in after.items()} == {
+        one["uri"]: ("Fruit/small", new, one["etag"]) for one in (*listed[:2], listed[3])
+    }
+    for uri in here[:2]:
+        assert after[uri].embedding == before[uri].embedding
+    reason = "no label: the rule parent/7 finds none; move or rename the photo, or change the rule"
+    assert contents(lake, "rejects", "uri", "reason", "run_id").count((here[2], reason, new)) == 1
+    assert lake.parts("rejects", run_id=new) == {new: 1}
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_fault_of_the_system_fails_the_step(lake: Lake, random_artefact: Path, tmp_path: Path) -> None:

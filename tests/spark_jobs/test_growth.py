@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -24,8 +24,11 @@ OPTIONS = Options(Request(components=4, variance=None), refit="always", shrinkag
 
 # A step is a set of operations on names: what it does depends on whether the photo is there.
 HISTORIES = st.lists(
-    st.dictionaries(st.sampled_from(NAMES), st.sampled_from(["put", "delete"]), min_size=1), min_size=2, max_size=3
+    st.dictionaries(st.sampled_from(NAMES), st.sampled_from(["put", "delete", "relabel"]), min_size=1),
+    min_size=2,
+    max_size=3,
 )
+RELABELLED = {name: "relabel" for name in NAMES[:7]}  # a whole label, and some of another
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +44,14 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(history=HISTORIES, redo=st.integers(0, 3))
+@example(history=[RELABELLED | {NAMES[12]: "put"}, {NAMES[0]: "relabel", NAMES[1]: "delete", NAMES[2]: "put"}], redo=1)
 def test_history_equals_from_scratch(
     history: list[dict[str, str]], redo: int, spark: None, pictures: list[Path], small_artefact: Path
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         photos, lake = Path(folder, "photos"), new_lake(Path(folder, "lake"))
         extractor_id = small_artefact.stem
-        present: dict[str, str] = {}
+        present: dict[str, tuple[str, str]] = {}  # etag and label
         puts = 0
         first = {name: "put" for name in NAMES[:11]}
         for step, operations in enumerate([first, *history]):
@@ -60,10 +64,15 @@ def test_history_equals_from_scratch(
                     shutil.copy(pictures[puts % len(pictures)], path)
                     puts += 1
                     rows.append(row(path, "change" if name in present else "add"))
-                    present[name] = rows[-1]["etag"]
+                    present[name] = rows[-1]["etag"], rows[-1]["label"]
+                elif name in present and operation == "relabel":
+                    path.unlink(missing_ok=True)  # it is not read again: that would be a reject
+                    etag, old = present[name]
+                    present[name] = etag, "Melon/small" if old != "Melon/small" else path.parent.name
+                    rows.append(row(path, "relabel", etag=etag, label=present[name][1]))
                 elif name in present:
-                    rows.append(row(path, "delete", etag=present.pop(name), label=None))
-                    path.unlink()
+                    rows.append(row(path, "delete", etag=present.pop(name)[0], label=None))
+                    path.unlink(missing_ok=True)
             if rows:
                 set_batch(lake, f"run-{step}", extractor_id, rows)
                 extract(lake, f"run-{step}", extractor_id, str(small_artefact))
@@ -76,13 +85,13 @@ def test_history_equals_from_scratch(
         _check(lake, photos, present)
 
 
-def _check(lake: Lake, photos: Path, present: dict[str, str]) -> None:
-    expected = sorted((f"file://{photos / name}", etag) for name, etag in present.items())
-    assert contents(lake, "embeddings", "uri", "etag") == expected
+def _check(lake: Lake, photos: Path, present: dict[str, tuple[str, str]]) -> None:
+    expected = sorted((f"file://{photos / name}", *rest) for name, rest in present.items())
+    assert contents(lake, "embeddings", "uri", "etag", "label") == expected
     assert contents(lake, "rejects", "uri") == []
     if len(present) < 2:
         return
-    assert contents(lake, "coordinates", "uri", "etag") == expected
+    assert contents(lake, "coordinates", "uri", "etag", "label") == expected
     _, labels, x = embeddings(lake)
     newest = lake.table("moments").orderBy("created_at", ascending=False).first()
     assert newest is not None

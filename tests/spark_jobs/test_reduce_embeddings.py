@@ -52,6 +52,13 @@ def test_growth_of_basis_coordinates_and_exports(lake: Lake, small_artefact: Pat
     never = reduce_run(lake, "r2", extractor_id, Options(FOUR.request, refit="never"))
     assert (never.basis_id, never.why, never.projected) == (third.basis_id, None, 0)
 
+    # Another label changes no basis, and projects no other photo.
+    relabelled = [row(path, "relabel", label="Fruit/small") for path in photos[:7]]
+    fourth = run(lake, "r3", small_artefact, relabelled, standardised)
+    assert (fourth.photos, fourth.labels, fourth.basis_id, fourth.why) == (30, 4, third.basis_id, None)
+    assert (fourth.projected, fourth.exported) == (7, 29)
+    assert contents(lake, "moments", "run_id", "count") == [("r1", 22), ("r2", 1), ("r3", 7)]
+
     # Exports: one basis' alone, equal to the table, as Parquet and as CSV.
     (folder,) = Path(lake.location.root, "exports", extractor_id).iterdir()
     assert folder.name == third.basis_id
@@ -62,7 +69,8 @@ def test_growth_of_basis_coordinates_and_exports(lake: Lake, small_artefact: Pat
         assert frame["uri"].tolist() == [one.uri for one in table]
         np.testing.assert_allclose(frame[["pc1", "pc2", "pc3"]], [one.coordinates for one in table], rtol=1e-6)
     labels = pd.read_parquet(folder / "labels.parquet").sort_values("uri")
-    assert labels["label"].tolist() == [one.label for one in table]
+    assert labels["label"].tolist() == parquet["label"].tolist() == [one.label for one in table]
+    assert labels["label"].tolist().count("Fruit/small") == 7
     assert {"renamed.jpg"} == {Path(uri).name for uri in parquet["uri"][parquet["run_id"].astype(str) == "r2"]}
     for name, begins in (
         ("variance.png", b"\x89PNG"),

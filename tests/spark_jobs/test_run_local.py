@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from orchard.commands.rollback import main as rollback
-from orchard.lake.ledger import behind
+from orchard.lake.ledger import behind, label_rule
 from orchard.lake.sums import Sums, sums
 from orchard.lake.tables import open_catalog
 from spark_jobs.extractor.artefact import Extractor
@@ -37,7 +37,10 @@ def test_days_of_growth(small_artefact: Path, tmp_path: Path, run_local: RunLoca
     paths = sample(photos, per_label=6)
 
     (first,) = run_local(photos, "--lake", lake, "--extractor", small_artefact, "--components", "5")
-    assert first["found"] == {"listed": 24, "added": 24, "changed": 0, "deleted": 0, "left": 0}
+    assert first["found"] == {
+        **{"listed": 24, "added": 24, "changed": 0, "deleted": 0, "left": 0, "relabelled": 0},
+        **{"unlabelled": 0, "examples": [], "rule": "parent"},
+    }
     assert (first["extracted"]["embedded"], first["reduced"]["components"]) == (24, 5)
 
     paths[0].unlink()
@@ -46,7 +49,10 @@ def test_days_of_growth(small_artefact: Path, tmp_path: Path, run_local: RunLoca
     (photos / "Apple Red" / "bad.jpg").write_text("no photo")
     (photos / "top.jpg").write_bytes(paths[4].read_bytes())
     (second,) = run_local(photos, "--lake", lake, "--components", "5")
-    assert second["found"] == {"listed": 26, "added": 3, "changed": 1, "deleted": 1, "left": 0}
+    assert second["found"] == {
+        **{"listed": 26, "added": 3, "changed": 1, "deleted": 1, "left": 0, "relabelled": 0},
+        **{"unlabelled": 1, "examples": [f"file://{photos}/top.jpg"], "rule": "parent"},
+    }
     assert (second["extracted"]["embedded"], second["extracted"]["rejected"]) == (2, 2)
     assert [Path(uri).name for uri, _ in second["rejects"]] == ["bad.jpg", "top.jpg"]
     kept = read(lake, "runs", "run_id", "listed", "left", "report", "embed_seconds", "vcpus")
@@ -62,6 +68,7 @@ def test_days_of_growth(small_artefact: Path, tmp_path: Path, run_local: RunLoca
 
     third = call("run_local", photos, "--lake", lake, "--components", "5")
     assert "26 listed: 0 new, 0 changed, 0 deleted" in third.stdout
+    assert f"no label    1 by the rule parent, such as file://{photos}/top.jpg\n" in third.stdout
     assert "nothing to do" in third.stdout
 
     # Other options on the same photos: step 2 alone.
@@ -74,8 +81,22 @@ def test_days_of_growth(small_artefact: Path, tmp_path: Path, run_local: RunLoca
     assert mass.returncode == 2
     assert "6 of the 26 photos that the lake holds under" in mass.stderr
     assert len(read(lake, "embeddings", "uri")) == len(present)
-    (fifth,) = run_local(photos, "--lake", lake, "--components", "3", "--mass-deletion-meant")
-    assert (fifth["found"]["deleted"], fifth["reduced"]["labels"]) == (6, 3)
+    # Another rule of labels, too: what were photos are none any more, under the same etags, and are not read.
+    for path in paths[3:6]:
+        times, size = path.stat(), path.stat().st_size
+        path.write_bytes(bytes(size))
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    rule = r"^(\w+)[^/]*/"
+    meant = ("--lake", lake, "--components", "3", "--label", rule, "--mass-deletion-meant")
+    (fifth,) = run_local(photos, *meant)
+    assert (fifth["found"]["deleted"], fifth["found"]["relabelled"], fifth["found"]["rule"]) == (6, 6, rule)
+    assert (fifth["extracted"]["photos"], fifth["extracted"]["relabelled"], fifth["rejects"]) == (0, 6, [])
+    assert fifth["reduced"]["labels"] == 3
+    for table in ("embeddings", "coordinates"):
+        assert {label for _, label in read(lake, table, "uri", "label")} == {"Apple", "Lemon", "Orange"}
+    done = sums(catalog, "orchard", fifth["run_id"], fifth["extractor_id"])
+    assert done == Sums(asked=6, relabelled=6)
+    assert label_rule(catalog, "orchard") == rule
 
     answer = call("recognise", paths[2], "--lake", lake, "--json")
     assert answer.returncode == 0, answer.stderr
@@ -85,20 +106,21 @@ def test_days_of_growth(small_artefact: Path, tmp_path: Path, run_local: RunLoca
     assert sum(label["probability"] for label in one["labels"]) == pytest.approx(1.0)
     nearest = one["neighbours"][0]
     assert nearest["distance"] == pytest.approx(0.0, abs=1e-3)
-    assert nearest["label"] == "Apple Red"
+    assert nearest["label"] == "Apple"
     bad = call("recognise", photos / "Apple Red" / "bad.jpg", "--lake", lake)
     assert bad.returncode == 2
     assert "bad.jpg: not an image" in bad.stderr
 
     # Back to the second day: what is listed then is found anew, and the lake ends as it was.
-    last = {name: read(lake, name, "uri", "etag") for name in ("embeddings", "coordinates", "rejects")}
+    last = {name: read(lake, name, "uri", "etag", "label") for name in ("embeddings", "coordinates")}
     assert rollback(["--lake", str(lake), "--to", second["run_id"], "--yes"]) == 0
     assert [uri for (uri,) in read(lake, "embeddings", "uri")] == present
     assert len(read(lake, "runs", "run_id")) == 2
     assert behind(catalog, "orchard", second["extractor_id"]) == []
-    (again,) = run_local(photos, "--lake", lake, "--components", "3", "--mass-deletion-meant")
-    assert (again["found"]["deleted"], again["reduced"]["labels"]) == (6, 3)
-    assert {name: read(lake, name, "uri", "etag") for name in last} == last
+    assert label_rule(catalog, "orchard") == "parent"
+    (again,) = run_local(photos, *meant)
+    assert (again["found"]["deleted"], again["found"]["relabelled"], again["reduced"]["labels"]) == (6, 6, 3)
+    assert {name: read(lake, name, "uri", "etag", "label") for name in last} == last
 
 
 def test_errors_a_user_understands(small_artefact: Path, tmp_path: Path, call: Call) -> None:
@@ -109,6 +131,9 @@ def test_errors_a_user_understands(small_artefact: Path, tmp_path: Path, call: C
     empty = call("run_local", tmp_path / "empty", "--lake", tmp_path / "lake", "--extractor", small_artefact)
     assert empty.returncode == 0
     assert "no photo was found there" in empty.stdout
+    rule = call("run_local", tmp_path / "empty", "--lake", tmp_path / "lake", "--label", "parent/0")
+    assert rule.returncode == 2
+    assert "error: label 'parent/0': levels are counted from 1; expected parent, parent/2" in rule.stderr
     none = call("recognise", tmp_path / "x.jpg", "--lake", tmp_path / "no lake")
     assert none.returncode == 2
     assert "There is no lake in" in none.stderr

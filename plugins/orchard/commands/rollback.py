@@ -109,7 +109,7 @@ def _oldest(table: Table) -> Snapshot | None:
 
 def _ended(runs: Table) -> list[dict[str, Any]]:
     """List the runs that ended, oldest first."""
-    rows = runs.scan(selected_fields=("run_id", "ended_at", "added", "changed", "deleted")).to_arrow().to_pylist()
+    rows = runs.scan().to_arrow().to_pylist()
     return sorted((row for row in rows if row["ended_at"] is not None), key=lambda row: row["ended_at"])
 
 
@@ -128,6 +128,7 @@ def _list(runs: Table) -> None:
     rows = _ended(runs)
     for row in rows:
         what = f"{row['added']:,} added, {row['changed']:,} changed, {row['deleted']:,} deleted"
+        what += f", {row['relabelled']:,} relabelled" if row.get("relabelled") else ""  # an older lake has no column
         print(f"{row['ended_at'].astimezone(UTC):%Y-%m-%d %H:%M} UTC  {row['run_id']}  {what}")
     if not rows:
         print("No run has ended in this lake yet.")

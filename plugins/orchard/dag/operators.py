@@ -88,7 +88,7 @@ class RunStepOperator(EmrAddStepsOperator):
     def execute(self, context: Any) -> Any:
         settings, plan = read_settings(), Plan.from_dict(self.plan)
         if self.step == "extract" and not plan.changes:
-            self.log.info("No photo was added, changed or deleted: there is nothing to extract.")
+            self.log.info("No photo was added, changed, deleted or relabelled: there is nothing to extract.")
             return None
         if self.step == "maintain" and not plan.maintain:
             raise AirflowSkipException("Table maintenance is not due.")

@@ -88,4 +88,6 @@ def run_row(
         "cluster_seconds": alive,
         "planned_seconds": plan.seconds,
         "planned_dollars": plan.dollars,
+        "relabelled": plan.relabelled,
+        "label_rule": plan.label_rule,
     }

@@ -14,7 +14,9 @@ from orchard.cluster.request import job_flow
 from orchard.cluster.sizing import size
 from orchard.form import Wishes
 from orchard.lake import ledger, sums
-from orchard.photos.discovery import MassDeletionError, find
+from orchard.photos.discovery import find
+from orchard.photos.label import LabelRule
+from orchard.photos.losses import MassDeletionError
 from orchard.plan import Plan, reason, safe_run_id, step_options
 from orchard.settings import read_settings
 
@@ -64,6 +66,7 @@ def make_plan(dag_id: str, dag_run_id: str, params: Mapping[str, Any]) -> Plan:
             run_id,
             extractor_id,
             settings.prefixes,
+            rule=LabelRule.parse(settings.label),
             mass_deletion_meant=wishes.mass_deletion_meant,
             limit=wishes.limit,
             s3=s3,
@@ -77,6 +80,7 @@ def make_plan(dag_id: str, dag_run_id: str, params: Mapping[str, Any]) -> Plan:
     options = step_options(settings, wishes)
     why = reason(
         found.added + found.changed + found.deleted,
+        found.relabelled,
         ledger.behind(catalog, settings.database, extractor_id),
         wishes,
         options,
@@ -112,6 +116,10 @@ def make_plan(dag_id: str, dag_run_id: str, params: Mapping[str, Any]) -> Plan:
         why=why,
         maintain=wishes.maintain or ledger.maintenance_due(catalog, settings.database, settings.maintain_days),
         keep_days=settings.keep_days,
+        relabelled=found.relabelled,
+        unlabelled=found.unlabelled,
+        examples=found.examples,
+        label_rule=found.rule,
     )
     try:
         job_flow(settings, plan)  # only to be told now, and not when the cluster is to be rented
@@ -167,8 +175,9 @@ def check(plan: Plan) -> dict[str, int]:
     if not found.match:
         raise LostPhotosError(
             f"Run {plan.run_id} was to do {found.asked:,} photos: {found.embedded:,} are embedded, "
-            f"{found.rejected:,} rejected, {found.superseded:,} taken up by a later run; {found.lost:,} are lost, "
-            f"{found.twice:,} there twice, {found.kept:,} still there though deleted: {', '.join(found.examples)}. "
+            f"{found.rejected:,} rejected, {found.relabelled:,} relabelled, {found.superseded:,} taken up by a later "
+            f"run; {found.lost:,} are lost, {found.twice:,} there twice, {found.kept:,} still there though deleted: "
+            f"{', '.join(found.examples)}. "
             "Clear the run's tasks to do it again, and tell Orchard's developers."
         )
     share = found.rejected / found.asked if found.asked else 0.0

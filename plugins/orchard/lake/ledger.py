@@ -36,7 +36,16 @@ def unfinished(catalog: Catalog, database: str) -> list[Run]:
     parts = batches.inspect.partitions().to_pylist()
     runs = {part["partition"]["run_id"] for part in parts if part["record_count"]} - set(ended)
     # Not by when a part was updated: table maintenance does that, too.
-    return [run for _, run in sorted(_found(batches, run_id) for run_id in runs)]
+    return [run for _, run, _ in sorted((_found(batches, run_id) for run_id in runs), key=lambda found: found[:2])]
+
+
+def label_rule(catalog: Catalog, database: str) -> str | None:
+    """Return the rule by which labels were found last, whether or not that run has ended; None if none tells."""
+    batches = catalog.load_table((database, "batches"))
+    found = [(at, rule) for at, _, rule in (_found(batches, run.run_id) for run in unfinished(catalog, database))]
+    ended = [(row["ended_at"], row["label_rule"]) for row in _ended(catalog, database, None)]
+    rules = [(at, rule) for at, rule in (*ended, *found) if rule is not None]
+    return max(rules)[1] if rules else None
 
 
 def behind(catalog: Catalog, database: str, extractor_id: str) -> list[str]:
@@ -76,7 +85,8 @@ def rates(catalog: Catalog, database: str, extractor_id: str | None = None, limi
     """Return how many photos a second a vCPU embedded in the newest runs that tell, newest first."""
     found = []
     for row in _ended(catalog, database, extractor_id):
-        if row["embed_seconds"] and row["vcpus"] and (row["embedded"] or 0) >= _TELLING:
+        # A relabelled photo takes part of the seconds, and is not embedded.
+        if row["embed_seconds"] and row["vcpus"] and not row["relabelled"] and (row["embedded"] or 0) >= _TELLING:
             photos = row["embedded"] + (row["rejected"] or 0)
             found.append(photos / row["embed_seconds"] / row["vcpus"])
     return found[:limit]
@@ -118,7 +128,8 @@ def _parts(catalog: Catalog, database: str, name: str, extractor_id: str) -> lis
     return [part for part in found if part["extractor_id"] == extractor_id]
 
 
-def _found(batches: Table, run_id: str) -> tuple[datetime, Run]:
-    """When a run found its batch, and with which extractor."""
-    row = batches.scan(EqualTo("run_id", run_id), selected_fields=("extractor_id", "found_at"), limit=1).to_arrow()
-    return row["found_at"][0].as_py(), Run(run_id, row["extractor_id"][0].as_py())
+def _found(batches: Table, run_id: str) -> tuple[datetime, Run, str | None]:
+    """When a run found its batch, with which extractor, and by which rule of labels."""
+    fields = ("extractor_id", "found_at", "label_rule")
+    (row,) = batches.scan(EqualTo("run_id", run_id), selected_fields=fields, limit=1).to_arrow().to_pylist()
+    return row["found_at"], Run(run_id, row["extractor_id"]), row["label_rule"]

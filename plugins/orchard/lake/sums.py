@@ -15,14 +15,16 @@ _EXAMPLES = 10
 
 @dataclass(frozen=True)
 class Sums:
-    """The sums of a run: ``asked == embedded + rejected + superseded + lost``.
+    """The sums of a run: ``asked == embedded + rejected + relabelled + superseded + lost``.
 
     Attributes
     ----------
     asked : int
-        Photos that the batch adds or changes.
+        Photos that the batch adds, changes or relabels.
     embedded, rejected : int
-        How many of them are in `embeddings`, or else in `rejects`, with the run's name and the batch's etag.
+        How many of them are in `embeddings`, or else in `rejects`, with the run's name and the batch's etag and label.
+    relabelled : int
+        How many are in `embeddings` likewise, and were to get another label only.
     superseded : int
         How many a later run took up: they are its to do, wherever they are now.
     lost : int
@@ -38,6 +40,7 @@ class Sums:
     asked: int = 0
     embedded: int = 0
     rejected: int = 0
+    relabelled: int = 0
     superseded: int = 0
     lost: int = 0
     twice: int = 0
@@ -52,16 +55,18 @@ class Sums:
 
 _JUDGE = """
 CREATE TABLE judged AS
-SELECT b.uri, b.action = 'delete' AS deleted, later.uri IS NOT NULL AS superseded,
+SELECT b.uri, b.action, b.action = 'delete' AS deleted, later.uri IS NOT NULL AS superseded,
     count(h.uri) AS rows,
-    count(*) FILTER (h.mine AND h.etag = b.etag AND h.embedded) > 0 AS embedded,
+    count(*) FILTER (h.mine AND h.etag = b.etag AND h.embedded AND h.label IS NOT DISTINCT FROM b.label) > 0
+        AS embedded,
     count(*) FILTER (h.mine AND h.etag = b.etag AND NOT h.embedded) > 0 AS rejected
 FROM batch b LEFT JOIN later ON later.uri = b.uri LEFT JOIN held h ON h.uri = b.uri
 GROUP BY ALL;
 CREATE TABLE verdicts AS
 SELECT uri, CASE
     WHEN deleted THEN CASE WHEN superseded OR rows = 0 THEN 'gone' ELSE 'kept' END
-    WHEN superseded THEN 'superseded' WHEN embedded THEN 'embedded' WHEN rejected THEN 'rejected' ELSE 'lost'
+    WHEN superseded THEN 'superseded' WHEN embedded AND action = 'relabel' THEN 'relabelled'
+    WHEN embedded THEN 'embedded' WHEN rejected THEN 'rejected' ELSE 'lost'
 END AS verdict, NOT deleted AND NOT superseded AND rows > 1 AS twice
 FROM judged
 """
@@ -71,12 +76,12 @@ def sums(catalog: Catalog, database: str, run_id: str, extractor_id: str) -> Sum
     """Compare a run's batch with `embeddings` and `rejects`, in bounded memory.
 
     A batch that only adds photos is compared with the run's own part of the tables, another with all of them: rows of
-    changed and deleted photos stand in the parts of older runs.
+    changed, deleted and relabelled photos stand in the parts of older runs.
     """
     extractor = EqualTo("extractor_id", extractor_id)
     mine = And(extractor, EqualTo("run_id", run_id))
     with scratch() as db:
-        _register(db, catalog, database, "batches", mine, "uri", "etag", "action", "found_at")
+        _register(db, catalog, database, "batches", mine, "uri", "etag", "label", "action", "found_at")
         db.execute("CREATE TABLE batch AS SELECT * FROM part")
         ((rows, found_at, others),) = db.execute(
             "SELECT count(*), max(epoch_us(found_at)), count(*) FILTER (action <> 'add') FROM batch"
@@ -87,12 +92,14 @@ def sums(catalog: Catalog, database: str, run_id: str, extractor_id: str) -> Sum
         after = And(extractor, NotEqualTo("run_id", run_id), GreaterThan("found_at", newest))
         _register(db, catalog, database, "batches", after, "uri")
         db.execute("CREATE TABLE later AS SELECT DISTINCT uri FROM part SEMI JOIN batch USING (uri)")
-        db.execute("CREATE TABLE held (uri VARCHAR, etag VARCHAR, mine BOOLEAN, embedded BOOLEAN)")
-        for name in ("embeddings", "rejects"):
+        db.execute("CREATE TABLE held (uri VARCHAR, etag VARCHAR, label VARCHAR, mine BOOLEAN, embedded BOOLEAN)")
+        for name, label in (("embeddings", "label"), ("rejects", None)):
             if table_or_none(catalog, database, name) is not None:
-                _register(db, catalog, database, name, extractor if others else mine, "uri", "etag", "run_id")
+                fields = ("uri", "etag", "run_id", *filter(None, [label]))
+                _register(db, catalog, database, name, extractor if others else mine, *fields)
                 db.execute(
-                    "INSERT INTO held SELECT uri, etag, run_id = ?, ? FROM part SEMI JOIN batch USING (uri)",
+                    f"INSERT INTO held SELECT uri, etag, {label or 'NULL'}, run_id = ?, ? "
+                    "FROM part SEMI JOIN batch USING (uri)",
                     [run_id, name == "embeddings"],
                 )
         db.execute(_JUDGE)
@@ -101,7 +108,7 @@ def sums(catalog: Catalog, database: str, run_id: str, extractor_id: str) -> Sum
         wrong = db.execute(
             f"SELECT uri FROM verdicts WHERE twice OR verdict IN ('lost', 'kept') ORDER BY uri LIMIT {_EXAMPLES}"
         ).fetchall()
-    done = {name: counts.get(name, 0) for name in ("embedded", "rejected", "superseded", "lost")}
+    done = {name: counts.get(name, 0) for name in ("embedded", "rejected", "relabelled", "superseded", "lost")}
     return Sums(
         sum(done.values()), **done, twice=twice, kept=counts.get("kept", 0), examples=tuple(u for (u,) in wrong)
     )

@@ -45,6 +45,8 @@ BATCHES = _schema(
     run_id=StringType(),
     extractor_id=StringType(),
     found_at=TimestamptzType(),
+    # New columns stand at the end: older tables get them when they are opened.
+    label_rule=StringType(),  # by which label was found
 )
 RUNS = _schema(
     run_id=StringType(),
@@ -67,7 +69,7 @@ RUNS = _schema(
     captured=DoubleType(),
     accuracy=DoubleType(),
     options=StringType(),  # of step 2, as JSON
-    # New columns stand at the end: older tables get them when they are opened.
+    # New columns, as above.
     listed=LongType(),
     left=LongType(),
     embed_seconds=DoubleType(),  # of step 1, without the start of Spark
@@ -78,6 +80,8 @@ RUNS = _schema(
     planned_seconds=DoubleType(),
     planned_dollars=DoubleType(),
     report=StringType(),  # address
+    relabelled=LongType(),
+    label_rule=StringType(),
 )
 
 

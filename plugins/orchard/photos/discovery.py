@@ -17,15 +17,13 @@ from pyiceberg.expressions import And, EqualTo, Or, StartsWith
 
 from orchard.lake.scratch import scratch
 from orchard.lake.tables import append, table_or_none
+from orchard.photos.label import PARENT, LabelRule
 from orchard.photos.listing import SCHEMA, canonical_prefix, list_photos
+from orchard.photos.losses import check_losses
 
 _LOG = logging.getLogger("find_new_photos")
 _ROWS = 500_000  # rows of a batch that are held at once, some 100 MB
-MISSING_SHARE = 0.2  # of what the lake holds under a prefix: more missing than that is taken for an accident
-
-
-class MassDeletionError(RuntimeError):
-    """A listing misses so much of what the lake holds that it stops the run before anything is deleted."""
+_EXAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -40,6 +38,12 @@ class Found:
         The batch.
     left : int
         Photos that are new or have changed, and were left for a later run. A run done again does not look for them: 0.
+    relabelled : int
+        Of the batch, too: photos whose label alone has changed, so that nothing is embedded.
+    unlabelled, examples : int, tuple of str
+        Photos of the listing without a label, and uris of the first. A run done again does not look for them, either.
+    rule : str
+        By which the labels were found.
     """
 
     listed: int
@@ -47,6 +51,10 @@ class Found:
     changed: int
     deleted: int
     left: int = 0
+    relabelled: int = 0
+    unlabelled: int = 0
+    examples: tuple[str, ...] = ()
+    rule: str = PARENT.text
 
     @property
     def photos(self) -> int:
@@ -55,17 +63,22 @@ class Found:
 
     @property
     def nothing(self) -> bool:
-        return not (self.added or self.changed or self.deleted)
+        return not (self.added or self.changed or self.deleted or self.relabelled)
 
 
-# A rejected photo that had no label then, and has one under another prefix now, has changed; the bytes have not.
+# A photo that had no label and has one now has changed, though its bytes have not, and so has one that lost its label:
+# the one is to be embedded, the other to be rejected. Of photos rejected for another reason no label is known.
 # A step that was killed can leave a photo in both tables, embedded and rejected: it stands in the batch once.
 _COMPARE = """
 CREATE TABLE batch AS
 SELECT DISTINCT ON (uri) * FROM (
-SELECT l.*, CASE WHEN k.uri IS NULL THEN 'add' ELSE 'change' END AS action
+SELECT l.*, CASE
+    WHEN k.uri IS NULL THEN 'add'
+    WHEN k.etag = l.etag AND k.label IS NOT NULL AND l.label IS NOT NULL THEN 'relabel'
+    ELSE 'change'
+END AS action
 FROM listed l LEFT JOIN known k ON k.uri = l.uri
-WHERE k.uri IS NULL OR k.etag <> l.etag OR (k.unlabelled AND l.label IS NOT NULL)
+WHERE k.uri IS NULL OR k.etag <> l.etag OR (k.judged AND k.label IS DISTINCT FROM l.label)
 UNION ALL
 SELECT k.uri, k.etag, NULL, NULL, NULL, 'delete'
 FROM known k LEFT JOIN listed l ON l.uri = k.uri
@@ -74,8 +87,8 @@ WHERE l.uri IS NULL
 """
 # DuckDB compares text by its bytes, and so the order is the same everywhere.
 _LEAVE = """
-DELETE FROM batch WHERE action <> 'delete' AND uri >= (
-    SELECT uri FROM batch WHERE action <> 'delete' ORDER BY uri LIMIT 1 OFFSET ?
+DELETE FROM batch WHERE action IN ('add', 'change') AND uri >= (
+    SELECT uri FROM batch WHERE action IN ('add', 'change') ORDER BY uri LIMIT 1 OFFSET ?
 )
 """
 
@@ -87,6 +100,7 @@ def find(
     extractor_id: str,
     prefixes: Sequence[str],
     *,
+    rule: LabelRule = PARENT,
     mass_deletion_meant: bool = False,
     limit: int | None = None,
     s3: Any = None,
@@ -98,11 +112,13 @@ def find(
     ----------
     prefixes : sequence of str
         ``s3://bucket/prefix`` or folders. Photos of the lake elsewhere are left alone.
+    rule : LabelRule
+        What finds the label of a photo. Photos whose label in the lake is another are in the batch.
     mass_deletion_meant : bool
-        Do not stop where more than `MISSING_SHARE` of what the lake holds under a prefix is gone.
+        Do not stop where more than a fifth of what the lake holds under a prefix is gone, or loses its label.
     limit : int, optional
         Take at most that many photos that are new or have changed, the first in the order of their uris, and leave
-        the others for later runs. Deletions are taken all.
+        the others for later runs. Deletions and photos with another label are taken all.
     s3 : S3 client of boto3, optional
         What buckets are listed with; default: boto3's own.
     write : bool
@@ -124,25 +140,27 @@ def find(
         if (fixed := _fixed(db, catalog, database, run_id, extractor_id)) is not None:
             return fixed
         canonical = sorted({canonical_prefix(prefix) for prefix in prefixes})
-        # Prefixes may overlap. The label of a photo at the top of a folder depends on which one it is listed under.
+        # Prefixes may overlap. The key of a photo on a disk, and so its label, depends on which one it is listed under.
         outermost = [
             prefix for prefix in canonical if not any(prefix.startswith(other) for other in {*canonical} - {prefix})
         ]
-        with closing(list_photos(*outermost, client=s3)) as listing:
+        with closing(list_photos(*outermost, rule=rule, client=s3)) as listing:
             db.register("listing", pa.RecordBatchReader.from_batches(SCHEMA, listing))
             db.execute("CREATE TABLE listed AS SELECT DISTINCT ON (uri) * FROM listing")
         _load_known(db, catalog, database, extractor_id, canonical)
         if not mass_deletion_meant:
-            _check_deletions(db, canonical)
+            check_losses(db, canonical, rule)
         db.execute(_COMPARE)
         left = 0
         if limit is not None:
             ((left,),) = db.execute(_LEAVE, [limit]).fetchall()
         if write:
-            append(batches, _batch_rows(db, run_id, extractor_id))
-        ((total,),) = db.execute("SELECT count(*) FROM listed").fetchall()
-        counts = dict(db.execute("SELECT action, count(*) FROM batch GROUP BY action").fetchall())
-    return Found(total, counts.get("add", 0), counts.get("change", 0), counts.get("delete", 0), left)
+            append(batches, _batch_rows(db, run_id, extractor_id, rule))
+        ((total, labelled),) = db.execute("SELECT count(*), count(label) FROM listed").fetchall()
+        none = db.execute(f"SELECT uri FROM listed WHERE label IS NULL ORDER BY uri LIMIT {_EXAMPLES}").fetchall()
+        added, changed, deleted, relabelled = _count(db, "batch")
+    examples = tuple(uri for (uri,) in none)
+    return Found(total, added, changed, deleted, left, relabelled, total - labelled, examples, rule.text)
 
 
 def _fixed(
@@ -150,47 +168,43 @@ def _fixed(
 ) -> Found | None:
     """Count the batch that this run found before, if it did."""
     mine = And(EqualTo("run_id", run_id), EqualTo("extractor_id", extractor_id))
-    scan = catalog.load_table((database, "batches")).scan(mine, selected_fields=("action",))
-    db.register("fixed", scan.to_arrow_batch_reader())
-    counts = dict(db.execute("SELECT action, count(*) FROM fixed GROUP BY action").fetchall())
-    if not counts:
+    scan = catalog.load_table((database, "batches")).scan(mine, selected_fields=("action", "label_rule"))
+    db.register("part", scan.to_arrow_batch_reader())
+    db.execute("CREATE TABLE fixed AS SELECT * FROM part")
+    added, changed, deleted, relabelled = counts = _count(db, "fixed")
+    if not any(counts):
         return None
     _LOG.info("Run %s found its batch before, and does the same again.", run_id)
-    added, changed = counts.get("add", 0), counts.get("change", 0)
-    return Found(added + changed, added, changed, counts.get("delete", 0))
+    # A batch of an older version has no rule.
+    ((rule,),) = db.execute("SELECT coalesce(any_value(label_rule), ?) FROM fixed", [PARENT.text]).fetchall()
+    return Found(added + changed, added, changed, deleted, relabelled=relabelled, rule=rule)
+
+
+def _count(db: duckdb.DuckDBPyConnection, batch: str) -> list[int]:
+    counts = dict(db.execute(f"SELECT action, count(*) FROM {batch} GROUP BY action").fetchall())
+    return [counts.get(action, 0) for action in ("add", "change", "delete", "relabel")]
 
 
 def _load_known(
     db: duckdb.DuckDBPyConnection, catalog: Catalog, database: str, extractor_id: str, prefixes: Sequence[str]
 ) -> None:
-    """Load what the lake holds under the prefixes, embedded or rejected, for this extractor."""
-    db.execute("CREATE TABLE known (uri VARCHAR, etag VARCHAR, unlabelled BOOLEAN)")
+    """Load what the lake holds under the prefixes, embedded or rejected, for this extractor.
+
+    `judged` says that `label` was found by the rule of then: none for a photo that was rejected for just that.
+    """
+    db.execute("CREATE TABLE known (uri VARCHAR, etag VARCHAR, label VARCHAR, judged BOOLEAN)")
     under = [StartsWith("uri", prefix) for prefix in prefixes]
     where = And(EqualTo("extractor_id", extractor_id), Or(*under) if len(under) > 1 else under[0])
-    for name, fields, unlabelled in (
-        ("embeddings", ("uri", "etag"), "false"),
-        ("rejects", ("uri", "etag", "reason"), "starts_with(reason, 'no label')"),
+    for name, column, found in (
+        ("embeddings", "label", "label, true"),
+        ("rejects", "reason", "NULL, starts_with(reason, 'no label')"),
     ):
         if (table := table_or_none(catalog, database, name)) is not None:
-            db.register("part", table.scan(where, selected_fields=fields).to_arrow_batch_reader())
-            db.execute(f"INSERT INTO known SELECT uri, etag, {unlabelled} FROM part")
+            db.register("part", table.scan(where, selected_fields=("uri", "etag", column)).to_arrow_batch_reader())
+            db.execute(f"INSERT INTO known SELECT uri, etag, {found} FROM part")
 
 
-def _check_deletions(db: duckdb.DuckDBPyConnection, prefixes: Sequence[str]) -> None:
-    for prefix in prefixes:
-        query = """SELECT count(*), count(*) FILTER (l.uri IS NULL)
-                   FROM known k LEFT JOIN listed l ON l.uri = k.uri WHERE starts_with(k.uri, ?)"""
-        ((known, missing),) = db.execute(query, [prefix]).fetchall()
-        if missing > MISSING_SHARE * known:
-            raise MassDeletionError(
-                f"{missing:,} of the {known:,} photos that the lake holds under {prefix} are not there any more: "
-                f"more than {MISSING_SHARE:.0%}, so nothing is deleted and the run stops. If an upload or a mount "
-                "failed, mend it and run again; if they were meant to go, say so: --mass-deletion-meant, "
-                "or the Param mass_deletion_meant of the DAG."
-            )
-
-
-def _batch_rows(db: duckdb.DuckDBPyConnection, run_id: str, extractor_id: str) -> Iterator[pa.Table]:
+def _batch_rows(db: duckdb.DuckDBPyConnection, run_id: str, extractor_id: str, rule: LabelRule) -> Iterator[pa.Table]:
     found_at = datetime.now(UTC)
     rows = db.sql("SELECT * FROM batch ORDER BY uri").to_arrow_reader(_ROWS)
     for batch in rows:
@@ -199,6 +213,7 @@ def _batch_rows(db: duckdb.DuckDBPyConnection, run_id: str, extractor_id: str) -
             ("run_id", run_id, pa.string()),
             ("extractor_id", extractor_id, pa.string()),
             ("found_at", found_at, pa.timestamp("us", "UTC")),
+            ("label_rule", rule.text, pa.string()),
         ):
             table = table.append_column(name, pa.repeat(pa.scalar(value, kind), len(table)))
         yield table

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from orchard.photos.bucket import objects
+from orchard.photos.label import PARENT, LabelRule
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".mpo")
 SCHEMA = pa.schema(
@@ -56,48 +57,44 @@ def canonical_prefix(prefix: str) -> str:
     return f"file://{folder}/".replace("file:////", "file:///")
 
 
-def list_photos(*prefixes: str, client: Any = None) -> Generator[pa.RecordBatch, None, None]:
+def list_photos(*prefixes: str, rule: LabelRule = PARENT, client: Any = None) -> Generator[pa.RecordBatch, None, None]:
     """List the photos under prefixes, to their end or with an error; close it where you stop before.
 
     Parameters
     ----------
     prefixes : str
         As `canonical_prefix` gives them; none of which begins with another.
+    rule : LabelRule
+        What finds ``label`` in a photo's key: its path below the bucket, or below the folder that is listed.
     client : S3 client of boto3, optional
         Whose credentials are used; `orchard.photos.bucket.client_config` says how it is best configured.
 
     Yields
     ------
     RecordBatch
-        Of `SCHEMA`. ``label`` is the name of the parent folder, null for a photo at the top of the bucket or folder.
+        Of `SCHEMA`. ``label`` is null where the rule finds none.
     """
-    with closing(_list_all(prefixes, client)) as photos:
+    with closing(_list_all(prefixes, rule, client)) as photos:
         while rows := list(islice(photos, _ROWS)):
             columns = zip(zip(*rows, strict=True), SCHEMA, strict=True)
             yield pa.record_batch([pa.array(column, field.type) for column, field in columns], schema=SCHEMA)
 
 
-def _list_all(prefixes: tuple[str, ...], client: Any) -> Generator[Photo, None, None]:
+def _list_all(prefixes: tuple[str, ...], rule: LabelRule, client: Any) -> Generator[Photo, None, None]:
     for prefix in prefixes:
         if not prefix.startswith("s3://"):
-            yield from _list_folder(prefix.removeprefix("file://"))
+            yield from _list_folder(prefix.removeprefix("file://"), rule)
     if in_s3 := [prefix.removeprefix("s3://").split("/", 1) for prefix in prefixes if prefix.startswith("s3://")]:
         with closing(objects([(bucket, begin) for bucket, begin in in_s3], SUFFIXES, client)) as items:
             for bucket, item in items:
                 key = item["Key"]
-                yield Photo(f"s3://{bucket}/{key}", item["ETag"], item["Size"], item["LastModified"], _label(key))
+                yield Photo(f"s3://{bucket}/{key}", item["ETag"], item["Size"], item["LastModified"], rule.find(key))
 
 
-def _label(key: str) -> str | None:
-    """Name of the folder that a key stands in; empty and dot segments, which S3 allows, name none."""
-    folders = [segment for segment in key.split("/")[:-1] if segment not in ("", ".", "..")]
-    return folders[-1] if folders else None
-
-
-def _list_folder(top: str) -> Iterator[Photo]:
+def _list_folder(top: str, rule: LabelRule) -> Iterator[Photo]:
     waiting, links, seen = [top], deque[str](), set()
     while waiting or links:
-        # Links to folders come last: a photo that stands in a folder of its own keeps that folder's name as its label.
+        # Links to folders come last: a photo that stands in a folder of its own keeps the key that it has there.
         folder = waiting.pop() if waiting else links.popleft()
         status = os.stat(folder)
         if (status.st_dev, status.st_ino) in seen:  # a link to a folder above it, or listed already
@@ -109,7 +106,7 @@ def _list_folder(top: str) -> Iterator[Photo]:
                 if stat.S_ISDIR(status.st_mode):
                     (links if entry.is_symlink() else waiting).append(entry.path)
                 elif entry.name.lower().endswith(SUFFIXES) and stat.S_IFMT(status.st_mode) in _FILES:
-                    label = None if folder == top else _text(os.path.basename(folder))
+                    label = rule.find(_text(entry.path[len(top) :]))
                     modified = datetime.fromtimestamp(status.st_mtime, UTC)
                     yield Photo(f"file://{_text(entry.path)}", _etag(status), status.st_size, modified, label)
 

@@ -76,7 +76,7 @@ class Report:
     def undone(self) -> int:
         """Photos of the batch that are neither embedded nor rejected by this run: a later one may have taken them."""
         found, ended = (self.row["added"], self.row["changed"]), (self.row["embedded"], self.row["rejected"])
-        return 0 if None in found + ended else sum(found) - sum(ended)
+        return 0 if None in found + ended else max(sum(found) - sum(ended), 0)
 
     @property
     def cluster_seconds(self) -> float | None:

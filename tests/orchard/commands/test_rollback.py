@@ -25,16 +25,15 @@ def lake(tmp_path: Path) -> Catalog:
     tables.fill(catalog, "bases", [{"extractor_id": "e", "basis_id": "1"}])
     embeddings = catalog.load_table("orchard.embeddings")
     embeddings.delete("uri = 'a'")
-    day(catalog, "day-2", "A", "b")
+    day(catalog, "day-2", "A", "b", relabelled=5)
     return catalog
 
 
-def day(catalog: Catalog, run_id: str, *uris: str) -> None:
+def day(catalog: Catalog, run_id: str, *uris: str, relabelled: int | None = None) -> None:
     mine = {"extractor_id": "e", "run_id": run_id}
     tables.fill(catalog, "embeddings", [{"uri": uri, **mine} for uri in uris])
-    replace_run(
-        catalog, "orchard", {**mine, "ended_at": datetime.now(UTC), "added": len(uris), "changed": 0, "deleted": 0}
-    )
+    row = {"ended_at": datetime.now(UTC), "added": len(uris), "changed": 0, "deleted": 0, "relabelled": relabelled}
+    replace_run(catalog, "orchard", {**mine, **row})
 
 
 def contents(catalog: Catalog) -> Contents:
@@ -126,7 +125,7 @@ def test_as_a_command(lake: Catalog, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(given) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC  day-1  1 added, 0 changed, 0 deleted", first)
-    assert second.endswith("day-2  2 added, 0 changed, 0 deleted")
+    assert second.endswith("day-2  2 added, 0 changed, 0 deleted, 5 relabelled")
     assert main([*given, "--to", "day-1"]) == 0
     assert "Nothing was changed: say --yes to do it." in capsys.readouterr().out
     assert contents(lake)["runs"] == ["day-1", "day-2"]

@@ -64,6 +64,19 @@ def test_a_cluster_that_emr_would_refuse_stops_the_run_when_it_is_planned(
     assert tasks.make_plan("orchard_daily", "r1", {}).instance_types == ("m5.xlarge",)
 
 
+def test_labels_by_the_setting(aws: Any, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = settings(lake=f"s3://{bucket}/lake", prefixes=(f"s3://{bucket}/photos/",), database=bucket)
+    for key in (f"lake/extractors/{EXTRACTOR}.zip", "photos/1.jpg", "photos/Fig/2.jpg"):
+        aws.client("s3").put_object(Bucket=bucket, Key=key, Body=b"any")
+    monkeypatch.setattr(tasks, "read_settings", lambda: chosen.but(label="parent/2"))
+    first = tasks.make_plan("orchard_daily", "r1", {})
+    assert (first.added, first.unlabelled, first.examples) == (2, 1, (f"s3://{bucket}/photos/1.jpg",))
+    # Cleared after the setting was changed, the run does the same batch by the same rule.
+    monkeypatch.setattr(tasks, "read_settings", lambda: chosen)
+    again = tasks.make_plan("orchard_daily", "r1", {})
+    assert (again.added, again.label_rule) == (2, first.label_rule) == (2, "parent/2")
+
+
 def test_a_bucket_that_airflow_may_not_see(monkeypatch: pytest.MonkeyPatch) -> None:
     s3 = boto3.client("s3", region_name="eu-west-1", aws_access_key_id="test", aws_secret_access_key="test")
     monkeypatch.setattr(tasks, "read_settings", lambda: SETTINGS)

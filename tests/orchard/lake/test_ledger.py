@@ -6,7 +6,7 @@ import pytest
 from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import EqualTo
 
-from orchard.lake.ledger import Run, behind, maintenance_due, newest, rates, unfinished
+from orchard.lake.ledger import Run, behind, label_rule, maintenance_due, newest, rates, unfinished
 from orchard.lake.tables import open_catalog, replace_run
 from tests.tables import create, fill
 
@@ -133,7 +133,14 @@ class TestRates:
 
     @pytest.mark.parametrize(
         "lacking",
-        [{"embedded": 499}, {"embedded": None}, {"embed_seconds": None}, {"embed_seconds": 0.0}, {"vcpus": None}],
+        [
+            {"embedded": 499},
+            {"embedded": None},
+            {"relabelled": 1},
+            {"embed_seconds": None},
+            {"embed_seconds": 0.0},
+            {"vcpus": None},
+        ],
     )
     def test_runs_that_do_not_tell(self, catalog: Catalog, lacking: dict[str, Any]) -> None:
         row = {"embedded": 500, "rejected": None, "embed_seconds": 10.0, "vcpus": 5}
@@ -162,6 +169,30 @@ class TestRuns:
             fill(catalog, "batches", [batch])
         ended(catalog, "a", 1)
         assert unfinished(catalog, "orchard") == [Run("c", "ec"), Run("b", "eb")]
+
+
+class TestLabelRule:
+    def found(self, catalog: Catalog, run_id: str, day: int, rule: str | None) -> None:
+        batch = {"run_id": run_id, "extractor_id": "e1", "label_rule": rule, "found_at": START + timedelta(days=day)}
+        fill(catalog, "batches", [batch])
+
+    def test_the_newest_that_tells(self, catalog: Catalog) -> None:
+        assert label_rule(catalog, "orchard") is None
+        ended(catalog, "r0", 0)  # of an older version
+        assert label_rule(catalog, "orchard") is None
+        ended(catalog, "r2", 2, label_rule="parent/2")
+        ended(catalog, "r1", 1, label_rule="parent", extractor_id="e2")
+        ended(catalog, "r3", 3)
+        assert label_rule(catalog, "orchard") == "parent/2"
+
+    def test_of_a_run_that_was_killed(self, catalog: Catalog) -> None:
+        self.found(catalog, "r1", 1, "parent/3")
+        assert label_rule(catalog, "orchard") == "parent/3"
+        ended(catalog, "r2", 2, label_rule="parent/2")
+        assert label_rule(catalog, "orchard") == "parent/2"
+        self.found(catalog, "r4", 4, "(x)")
+        self.found(catalog, "r5", 5, None)
+        assert label_rule(catalog, "orchard") == "(x)"
 
 
 class TestMaintenance:

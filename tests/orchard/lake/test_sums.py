@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from pyiceberg.catalog import Catalog
-from pyiceberg.expressions import EqualTo
+from pyiceberg.expressions import EqualTo, In
 
 from orchard.lake.sums import Sums, rejects, sums
 from orchard.lake.tables import open_catalog
@@ -19,8 +19,10 @@ class Lake:
     def __init__(self, folder: Path) -> None:
         self.catalog: Catalog = open_catalog(str(folder))
 
-    def batch(self, run_id: str, day: int, add: str = "", change: str = "", delete: str = "", **more: Any) -> None:
-        asked = (("add", add), ("change", change), ("delete", delete))
+    def batch(
+        self, run_id: str, day: int, add: str = "", change: str = "", delete: str = "", relabel: str = "", **more: Any
+    ) -> None:
+        asked = (("add", add), ("change", change), ("delete", delete), ("relabel", relabel))
         found = {"run_id": run_id, "extractor_id": "e1", "found_at": START + timedelta(days=day), "etag": "1"} | more
         rows = [{"uri": uri, "action": action, **found} for action, uris in asked for uri in uris]
         fill(self.catalog, "batches", rows)
@@ -34,7 +36,7 @@ class Lake:
 
     def sums(self, run_id: str = "r1") -> Sums:
         found = sums(self.catalog, "orchard", run_id, "e1")
-        assert found.asked == found.embedded + found.rejected + found.superseded + found.lost
+        assert found.asked == found.embedded + found.rejected + found.relabelled + found.superseded + found.lost
         return found
 
 
@@ -97,6 +99,19 @@ def test_changes_and_deletions(lake: Lake) -> None:
                 rows.delete(old)
     lake.put("embeddings", "r2", "ae", etag="2")
     assert lake.sums("r2") == Sums(asked=3, embedded=3)
+
+
+def test_another_label(lake: Lake) -> None:
+    lake.put("embeddings", "r1", "abcd", label="Apple 9")
+    lake.batch("r2", 2, add="n", label="Fig")
+    lake.batch("r2", 2, relabel="abc", label="Apple")
+    assert lake.sums("r2") == Sums(asked=4, lost=4, examples=("a", "b", "c", "n"))
+    # One is there under its new label, one under the old one, and one twice.
+    lake.catalog.load_table("orchard.embeddings").delete(In("uri", ["a", "b"]))
+    lake.put("embeddings", "r2", "ac", label="Apple")
+    lake.put("embeddings", "r2", "b", label="Apple 9")
+    lake.put("embeddings", "r2", "n", label="Fig")
+    assert lake.sums("r2") == Sums(asked=4, embedded=1, relabelled=2, lost=1, twice=1, examples=("b", "c"))
 
 
 def test_what_a_later_run_took_up_is_its_to_do(lake: Lake) -> None:

@@ -95,7 +95,7 @@ def test_an_older_lake_gets_the_columns_that_it_lacks(
     database = f"db_{uuid.uuid4().hex[:8]}"
     catalog = open_catalog(root, database)
     append(of_an_older_version(catalog, database, "runs", RUNS, 20), [run("r1"), run("r2")])
-    of_an_older_version(catalog, database, "batches", BATCHES, 8)
+    of_an_older_version(catalog, database, "batches", BATCHES, 9)
     opened = open_catalog(root, database)
     runs, batches = opened.load_table((database, "runs")), opened.load_table((database, "batches"))
     assert runs.schema().as_struct() == RUNS.as_struct()

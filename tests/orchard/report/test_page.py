@@ -393,6 +393,12 @@ def test_photos_undone_are_said(tables: Tables) -> None:
     assert "not ended yet" in tables.page(tables.run() | {"ended_at": None}).text
 
 
+def test_photos_with_another_label_are_said(tables: Tables) -> None:
+    assert "Relabelled" not in tables.page(tables.run()).tiles
+    page = tables.page(tables.run() | {"relabelled": 1_200, "label_rule": "(<b>)/"})
+    assert (page.tiles["Relabelled"], page.notes["Relabelled"]) == ("1,200", "by the rule (<b>)/")
+
+
 def test_a_lake_in_s3(aws: Any, bucket: str) -> None:
     root, database = f"s3://{bucket}/lake", f"db_{uuid.uuid4().hex[:8]}"
     tables, s3 = Tables(open_catalog(root, database), root, database), aws.client("s3")

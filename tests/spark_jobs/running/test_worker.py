@@ -10,7 +10,7 @@ from spark_jobs.extractor import photos
 from spark_jobs.extractor.artefact import Extractor
 from spark_jobs.extractor.engines import BATCH, Engine, open_engine
 from spark_jobs.running import objects
-from spark_jobs.running.worker import NO_LABEL, Outcome, Photo, embed
+from spark_jobs.running.worker import Photo, embed
 from tests.lakes import sample
 
 
@@ -32,7 +32,7 @@ def jpeg(tmp_path: Path) -> bytes:
 def test_order_and_rejects(extractor: Extractor, engine: Engine, jpeg: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     bytes_of = {f"file:///{i}": jpeg if i % 5 else b"no photo" for i in range(3 * BATCH)}
     monkeypatch.setattr(objects, "read", lambda uri, etag: bytes_of[uri])
-    rows = [Photo(uri, "e", 9, None if uri.endswith("/7") else "Fig") for uri in bytes_of]
+    rows = [Photo(uri, "e", 9, None if uri.endswith("/7") else "Fig", "parent/2") for uri in bytes_of]
     outcomes = {outcome.photo.uri: outcome for outcome in embed(iter(rows), extractor, engine)}
     assert sorted(outcomes) == sorted(bytes_of)
     alone = engine.embed(photos.decode(jpeg, extractor.input_size)[np.newaxis])[0]
@@ -41,7 +41,10 @@ def test_order_and_rejects(extractor: Extractor, engine: Engine, jpeg: bytes, mo
         if number % 5 == 0:
             assert outcome.reason is not None and outcome.reason.startswith("not an image")
         elif number == 7:
-            assert outcome == Outcome(rows[7], reason=NO_LABEL)
+            assert outcome.photo == rows[7]
+            assert outcome.reason == (
+                "no label: the rule parent/2 finds none; move or rename the photo, or change the rule"
+            )
         else:
             np.testing.assert_array_equal(outcome.embedding, alone, err_msg=str(i))
 

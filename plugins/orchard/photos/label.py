@@ -1,0 +1,91 @@
+"""Label: the rule that finds a photo's label in its key.
+
+A key is the path of the photo below its bucket, or below the folder of photos that was named, with slashes. The rule is
+`parent` (the folder that the photo stands in), `parent/2` (the folder above that, and so on), or a regular expression
+of Python's with a group, which is searched in the key. Nothing here reads a photo, or knows the lake.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+_PARENT = re.compile(r"parent(?:/([0-9]{1,3}))?")
+EXPECTED = (
+    "parent, parent/2 (or another number of levels up, from 1), or a regular expression with a group, such as "
+    "([^/_]+)_[^/]*$"
+)
+
+
+class LabelError(ValueError):
+    """A rule that cannot be meant.
+
+    Attributes
+    ----------
+    why : str
+        What is wrong with it.
+    """
+
+    def __init__(self, rule: str, why: str) -> None:
+        super().__init__(f"label {rule!r}: {why}; expected {EXPECTED}.")
+        self.why = why
+
+
+@dataclass(frozen=True)
+class LabelRule:
+    """How labels are found.
+
+    Attributes
+    ----------
+    text : str
+        The rule as a person writes it; rules of the same text are the same.
+    find : callable
+        Gives the label of a key; None where it has none. A label is never empty, and may hold slashes.
+    """
+
+    text: str
+    find: Callable[[str], str | None] = field(repr=False, compare=False)
+
+    @classmethod
+    def parse(cls, text: str) -> "LabelRule":
+        """Read a rule; of a regular expression the group ``label`` counts, else the first that took part.
+
+        Raises
+        ------
+        LabelError
+            With what it got, and what it expected.
+        """
+        if parent := _PARENT.fullmatch(text):
+            levels = int(parent[1] or 1)
+            if not levels:
+                raise LabelError(text, "levels are counted from 1")
+            return cls("parent" if levels == 1 else f"parent/{levels}", partial(_folder, levels))
+        try:
+            pattern = re.compile(text)
+        except (re.error, OverflowError, RecursionError) as error:  # the latter two of numbers and nesting too large
+            raise LabelError(text, f"it is no regular expression ({error})") from error
+        if not pattern.groups:
+            raise LabelError(text, "it has no group to take the label from")
+        return cls(text, partial(_group, pattern, "label" in pattern.groupindex))
+
+
+def _folder(levels: int, key: str) -> str | None:
+    """Name of a folder above a key; empty and dot segments, which S3 allows, name none."""
+    folders = [segment for segment in key.split("/")[:-1] if segment not in ("", ".", "..")]
+    return folders[-levels] if len(folders) >= levels else None
+
+
+def _group(pattern: re.Pattern[str], named: bool, key: str) -> str | None:
+    found = pattern.search(key)
+    if found is None:
+        return None
+    return next(filter(None, [found["label"]] if named else found.groups()), None)
+
+
+PARENT = LabelRule.parse("parent")
+
+
+def without_label(photos: int, rule: str, examples: Sequence[str]) -> str:
+    """Say how many photos of a listing got no label."""
+    more = ", ..." if photos > len(examples) else ""
+    return f"{photos:,} by the rule {rule}, such as {', '.join(examples)}{more}"
