@@ -53,18 +53,21 @@ def pytest_testnodedown(node: Any, error: object) -> None:
 SHARED_FIXTURES = ("house", "spark")
 
 
-@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what shares something; xdist asks for such marks before the collection is sorted."""
+    if shared := _shared(item):
+        item.add_marker(pytest.mark.xdist_group(shared))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the longest begin, and mark those that share what takes long to start."""
+    """Let the longest begin."""
+    order = [*SHARED_FIXTURES, "demo"]
+    first = {name: number for number, name in enumerate(order)}
+    items.sort(key=lambda item: first.get(_shared(item) or item.path.parent.name, len(order)))  # stable
 
-    def rank(item: pytest.Item) -> int:
-        for number, fixture in enumerate(SHARED_FIXTURES):
-            if fixture in getattr(item, "fixturenames", ()):
-                item.add_marker(pytest.mark.xdist_group(fixture))
-                return number
-        return len(SHARED_FIXTURES) + (item.path.parent.name != "demo")
 
-    items.sort(key=rank)  # stable: otherwise as collected
+def _shared(item: pytest.Item) -> str | None:
+    return next((one for one in SHARED_FIXTURES if one in getattr(item, "fixturenames", ())), None)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -52,15 +52,26 @@ def set_batch(lake: Lake, run_id: str, extractor_id: str, rows: Iterable[Mapping
     lake.replace("batches", lake.rows("batches", [{**one, **mine} for one in rows]), run_id=run_id)
 
 
+def read(lake: Lake, table: str, *columns: str) -> list[dict[str, Any]]:
+    """Read a table with pyiceberg, in a tenth of the time that Spark takes for it."""
+    held = open_catalog(lake.location.root, lake.location.database).load_table((lake.location.database, table))
+    return list(held.scan(selected_fields=columns or ("*",)).to_arrow().to_pylist())
+
+
 def contents(lake: Lake, table: str, *columns: str) -> list[tuple[Any, ...]]:
     """Read columns of a table, sorted."""
-    return sorted(tuple(one) for one in lake.table(table).select(*columns).collect())
+    return sorted(tuple(one[column] for column in columns) for one in read(lake, table, *columns))
+
+
+def newest(lake: Lake, table: str) -> dict[str, Any]:
+    """Read the newest row of a table."""
+    return max(read(lake, table), key=lambda one: one["created_at"])
 
 
 def embeddings(lake: Lake) -> tuple[list[str], list[str], np.ndarray]:
     """Read uris, labels and embeddings in float64, in the order of the uris."""
-    rows = lake.table("embeddings").orderBy("uri").select("uri", "label", "embedding").collect()
-    return [r.uri for r in rows], [r.label for r in rows], np.array([r.embedding for r in rows], np.float64)
+    rows = sorted(read(lake, "embeddings", "uri", "label", "embedding"), key=lambda one: str(one["uri"]))
+    return [r["uri"] for r in rows], [r["label"] for r in rows], np.array([r["embedding"] for r in rows], np.float64)
 
 
 def sample(folder: Path, per_label: int, labels: int = 4, size: int = 72) -> list[Path]:

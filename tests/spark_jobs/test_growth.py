@@ -17,7 +17,7 @@ from spark_jobs.exact.moments import Moments
 from spark_jobs.extract_embeddings import extract
 from spark_jobs.reduce_embeddings import Options, reduce_run
 from spark_jobs.tables.lake import Lake
-from tests.lakes import contents, embeddings, new_lake, row, sample, set_batch
+from tests.lakes import contents, embeddings, new_lake, newest, row, sample, set_batch
 
 NAMES = [f"{label}/{number}.jpg" for label in ("Apple", "Banana", "Lemon") for number in range(5)]
 OPTIONS = Options(Request(components=4, variance=None), refit="always", shrinkage=0.1)
@@ -93,9 +93,7 @@ def _check(lake: Lake, photos: Path, present: dict[str, tuple[str, str]]) -> Non
         return
     assert contents(lake, "coordinates", "uri", "etag", "label") == expected
     _, labels, x = embeddings(lake)
-    newest = lake.table("moments").orderBy("created_at", ascending=False).first()
-    assert newest is not None
-    total = Moments.unpack(bytes(newest.total))
+    total = Moments.unpack(newest(lake, "moments")["total"])
     names = sorted(set(labels))
     assert total.labels == tuple(names)
     np.testing.assert_array_equal(total.counts, [labels.count(name) for name in names])
@@ -106,10 +104,9 @@ def _check(lake: Lake, photos: Path, present: dict[str, tuple[str, str]]) -> Non
     np.testing.assert_allclose(total.scatter, scatter, rtol=0, atol=1e-10 * np.abs(scatter).max())
 
     pca = PCA(svd_solver="full").fit(x)
-    basis = lake.table("bases").orderBy("created_at", ascending=False).first()
-    assert basis is not None
+    basis = newest(lake, "bases")
     size = min(4, len(present) - 1)
-    components, eigenvalues = np.array(basis.components), np.array(basis.eigenvalues)
+    components, eigenvalues = np.array(basis["components"]), np.array(basis["eigenvalues"])
     assert components.shape == (size, x.shape[1])
     np.testing.assert_allclose(eigenvalues[:size], pca.explained_variance_[:size], rtol=1e-10)
     # Signs are aligned with the basis before; and an axis is as certain as its eigenvalue stands apart.
@@ -125,11 +122,10 @@ def _check(lake: Lake, photos: Path, present: dict[str, tuple[str, str]]) -> Non
         with warnings.catch_warnings():  # scikit-learn's, of a label with a single photo
             warnings.filterwarnings("ignore", "Only one sample available")
             lda = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.1).fit(x, labels)
-        recogniser = lake.table("recognisers").orderBy("created_at", ascending=False).first()
-        assert recogniser is not None
+        recogniser = newest(lake, "recognisers")
         weights = lda.coef_ if len(names) > 2 else None
-        assert tuple(recogniser.labels) == tuple(names)
+        assert tuple(recogniser["labels"]) == tuple(names)
         if weights is not None:
             scale = np.abs(weights).max()
-            np.testing.assert_allclose(recogniser.weights, weights, rtol=0, atol=1e-10 * scale)
-            np.testing.assert_allclose(recogniser.biases, lda.intercept_, rtol=1e-9)
+            np.testing.assert_allclose(recogniser["weights"], weights, rtol=0, atol=1e-10 * scale)
+            np.testing.assert_allclose(recogniser["biases"], lda.intercept_, rtol=1e-9)
