@@ -23,7 +23,7 @@ _SETTINGS = {
     "spark.sql.execution.arrow.pyspark.fallback.enabled": "false",  # to pickling, which would only be slow
     # What the steps shuffle is small (keys, or a few packed moments): see the steps for how many tasks compute.
     "spark.sql.adaptive.enabled": "true",
-    # Queries are many and their rows few; what is much goes through Python. To compile each is a fifth of the JVM's time.
+    # Queries are many, their rows few; what is much goes through Python. To compile each is a fifth of the JVM's time.
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.sql.session.timeZone": "UTC",
