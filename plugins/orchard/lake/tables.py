@@ -78,6 +78,12 @@ RUNS = _schema(
     planned_seconds=DoubleType(),
     planned_dollars=DoubleType(),
     report=StringType(),  # address
+    # Of the cluster's life, see `orchard.cluster.life.Life`.
+    start_seconds=DoubleType(),
+    bootstrap_seconds=DoubleType(),
+    maintain_seconds=DoubleType(),
+    wait_seconds=DoubleType(),
+    end_seconds=DoubleType(),
 )
 
 
