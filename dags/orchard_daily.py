@@ -11,6 +11,7 @@ from airflow.sdk import DAG, Asset, chain, task
 
 from orchard.dag.metrics import tell_of_failure
 from orchard.dag.operators import CreateClusterOperator, ReportOperator, RunStepOperator, TerminateClusterOperator
+from orchard.dag.sensors import ClusterEndedSensor, ClusterReadySensor
 from orchard.form import form
 
 # Other DAGs are triggered by new features: DAG(schedule=[Asset("orchard_coordinates")]).
@@ -99,8 +100,15 @@ with DAG(
         plan=plan,
         doc_md="Rent the run's cluster, or take the one that this run has already.",
     )
-    # BODY
     cluster = create_cluster.output
+    cluster_ready = ClusterReadySensor(
+        task_id="cluster_ready",
+        job_flow_id=cluster,
+        plan=plan,
+        timeout=timedelta(hours=1),  # EMR takes minutes, and spot capacity SPOT_MINUTES more; a day has other chances
+        doc_md="Wait until the cluster takes steps. Of one that ends before, the log tells why.",
+    )
+    # BODY
     extract = RunStepOperator(
         task_id="extract",
         step="extract",
@@ -135,7 +143,16 @@ with DAG(
         plan=plan,
         doc_md="Give the cluster back, whatever happened; keep it only where the run says so and a step failed.",
     )
-    terminate_cluster.as_teardown(setups=create_cluster, on_failure_fail_dagrun=True)
+    cluster_ended = ClusterEndedSensor(
+        task_id="cluster_ended",
+        job_flow_id=cluster,
+        plan=plan,
+        timeout=timedelta(minutes=20),  # EMR takes one to five: nodes shut down, and the last logs go to S3
+        doc_md="Wait until the cluster has ended. One that lives on makes the run red, and the log says how to end it.",
+    )
+    # Of both setups, so that what is cleared of a run that was done rents a cluster, waits for it and gives it back.
+    for teardown in (terminate_cluster, cluster_ended):
+        teardown.as_teardown(setups=[create_cluster, cluster_ready], on_failure_fail_dagrun=True)
 
     checked = check_run(plan)
     report = ReportOperator(
@@ -144,12 +161,14 @@ with DAG(
         cluster_id=cluster,
         step_ids={"extract": extract.output, "reduce": reduce.output},
         counts=checked,
+        marks={"bootstrapping": cluster_ready.output, "terminating": terminate_cluster.output},
         doc_md="Write the run's row of `runs`, and its report: the button *Report* opens it.",
     )
 
     # A leaf, so that a maintenance that failed is seen as a red run; a teardown, which follows it, hides that.
     maintained = EmptyOperator(task_id="maintained", doc_md="Red where the maintenance failed; the features are there.")
 
-    chain(anything_to_do(plan), code, create_cluster, extract, reduce, [maintain, checked])
-    chain(maintain, [terminate_cluster, maintained])
-    chain([terminate_cluster, checked], report)
+    chain(anything_to_do(plan), code, create_cluster, cluster_ready, extract, reduce, [maintain, checked])
+    chain(maintain, terminate_cluster, cluster_ended)
+    chain(maintain, maintained)
+    chain([cluster_ended, checked], report)

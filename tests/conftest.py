@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -20,6 +20,9 @@ import boto3
 import pytest
 
 from tests.artefacts import MAIN_PYTHON, REAL_WEIGHTS, SHARED, exported, small
+
+if TYPE_CHECKING:
+    from tests.local.emr.servers import LocalEmr
 
 REGION = "eu-west-1"
 FIGURES = pytest.StashKey[list[str]]()
@@ -265,3 +268,13 @@ def bucket(aws: Aws) -> str:
     name = f"orchard-{uuid.uuid4().hex[:12]}"
     aws.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
     return name
+
+
+@pytest.fixture(scope="session")
+def local_emr(aws_server: Aws, tmp_path_factory: pytest.TempPathFactory) -> Iterator["LocalEmr"]:
+    """Start a local EMR: idle time-outs pass 60 times as fast, each logs where the test says."""
+    from tests.local.emr.servers import LocalEmr
+
+    server = LocalEmr(aws_server, tmp_path_factory.mktemp("emr") / "data", "--idle-speed", "60")
+    yield server
+    assert server.stop() == 0

@@ -30,12 +30,15 @@ HEAVY = {
     *("tensorflow", "keras", "pyspark", "openvino", "nncf", "spark_jobs"),
     *("duckdb", "pyarrow", "pyiceberg", "numpy", "pandas", "PIL", "obstore", "aiobotocore", "matplotlib"),
 }
+SETUPS, TEARDOWNS = {"create_cluster", "cluster_ready"}, {"terminate_cluster", "cluster_ended"}
 NUMBERS = {"asked": 1203, "embedded": 1200, "rejected": 3}
 XCOMS = {
     "find_new_photos": PLAN.to_dict(),
     "anything_to_do": True,
     "stage_code": CODE,
     "create_cluster": "j-1",
+    "cluster_ready": 1772323300.5,
+    "terminate_cluster": 1772323900.5,
     "extract": "s-1",
     "reduce": "s-2",
     "maintain": "s-3",
@@ -158,28 +161,32 @@ def test_what_follows_what(bag: DagBag) -> None:
     assert edges("orchard_reaper") == {"give_back_leaked_clusters": set()}
     assert edges("orchard_daily") == {
         "find_new_photos": {
-            *("anything_to_do", "stage_code", "create_cluster", "extract", "reduce", "maintain", "terminate_cluster"),
-            *("check_run", "report"),
+            *("anything_to_do", "stage_code", "create_cluster", "cluster_ready", "extract", "reduce", "maintain"),
+            *("terminate_cluster", "cluster_ended", "check_run", "report"),
         },
         "anything_to_do": {"stage_code"},
         "stage_code": {"create_cluster", "extract", "reduce", "maintain"},
-        "create_cluster": {"extract", "reduce", "maintain", "terminate_cluster", "report"},
+        "create_cluster": {"cluster_ready", "extract", "reduce", "maintain", *TEARDOWNS, "report"},
+        "cluster_ready": {"extract", *TEARDOWNS, "report"},
         "extract": {"reduce", "report"},
         "reduce": {"maintain", "check_run", "report"},
         "maintain": {"terminate_cluster", "maintained"},
         "maintained": set(),
-        "terminate_cluster": {"report"},
+        "terminate_cluster": {"cluster_ended", "report"},
+        "cluster_ended": {"report"},
         "check_run": {"report"},
         "report": set(),
     }
 
 
 def test_setup_and_teardown(daily: DAG) -> None:
-    assert {task.task_id for task in daily.tasks if task.is_setup} == {"create_cluster"}
-    assert {task.task_id for task in daily.tasks if task.is_teardown} == {"terminate_cluster"}
-    terminate = daily.get_task("terminate_cluster")
-    assert terminate.trigger_rule == "all_done_setup_success"
-    assert terminate.on_failure_fail_dagrun  # a cluster that could not be given back is not passed over
+    assert {task.task_id for task in daily.tasks if task.is_setup} == SETUPS
+    assert {task.task_id for task in daily.tasks if task.is_teardown} == TEARDOWNS
+    for task_id in TEARDOWNS:
+        teardown = daily.get_task(task_id)
+        # Whatever failed, as long as there may be a cluster.
+        assert teardown.trigger_rule == "all_done_setup_success"
+        assert teardown.on_failure_fail_dagrun  # a cluster that could not be given back is not passed over
     # A leaf that runs whatever happened would turn a failed run green.
     assert {leaf.task_id: leaf.trigger_rule for leaf in daily.leaves} == {
         "report": "all_success",
@@ -196,18 +203,19 @@ def test_a_failed_maintenance_keeps_nobody_from_the_features(daily: DAG) -> None
 @pytest.mark.parametrize(
     ("cleared", "downstream", "runs_again"),
     [
-        ("extract", False, {"create_cluster", "extract", "terminate_cluster"}),
-        ("reduce", False, {"create_cluster", "reduce", "terminate_cluster"}),
+        ("extract", False, {*SETUPS, "extract", *TEARDOWNS}),
+        ("reduce", False, {*SETUPS, "reduce", *TEARDOWNS}),
         (
             "extract",
             True,
-            {
-                *("create_cluster", "extract", "reduce", "maintain", "maintained", "terminate_cluster"),
-                *("check_run", "report"),
-            },
+            {*SETUPS, *TEARDOWNS, *("extract", "reduce", "maintain", "maintained", "check_run", "report")},
         ),
-        ("maintain", False, {"create_cluster", "maintain", "terminate_cluster"}),
-        ("create_cluster", False, {"create_cluster", "terminate_cluster"}),
+        ("maintain", False, {*SETUPS, "maintain", *TEARDOWNS}),
+        ("create_cluster", False, {"create_cluster", *TEARDOWNS}),
+        ("cluster_ready", False, {"cluster_ready", *TEARDOWNS}),  # which tells that the cluster is no more
+        ("terminate_cluster", False, {"terminate_cluster"}),
+        ("terminate_cluster", True, {*TEARDOWNS, "report"}),
+        ("cluster_ended", True, {"cluster_ended", "report"}),
         ("check_run", False, {"check_run"}),
         ("report", False, {"report"}),
     ],
@@ -247,17 +255,20 @@ def test_templates(daily: DAG) -> None:
         "anything_to_do": {"op_args": (PLAN.to_dict(),)},
         "stage_code": {"op_args": (PLAN.to_dict(),)},
         "create_cluster": {"plan": PLAN.to_dict()},
+        "cluster_ready": {"job_flow_id": "j-1", "plan": PLAN.to_dict()},
         "extract": {"cluster_id": "j-1", "plan": PLAN.to_dict(), "code": CODE},
         "reduce": {"cluster_id": "j-1", "plan": PLAN.to_dict(), "code": CODE},
         "maintain": {"cluster_id": "j-1", "plan": PLAN.to_dict(), "code": CODE},
         "maintained": {},
         "terminate_cluster": {"cluster_id": "j-1", "plan": PLAN.to_dict()},
+        "cluster_ended": {"job_flow_id": "j-1", "plan": PLAN.to_dict()},
         "check_run": {"op_args": (PLAN.to_dict(),)},
         "report": {
             "plan": PLAN.to_dict(),
             "cluster_id": "j-1",
             "step_ids": {"extract": "s-1", "reduce": "s-2"},
             "counts": NUMBERS,
+            "marks": {"bootstrapping": 1772323300.5, "terminating": 1772323900.5},
         },
     }
     assert {task.task_id: rendered(daily, task.task_id) for task in daily.tasks} == {
@@ -343,11 +354,13 @@ def test_links(daily: DAG) -> None:
         "anything_to_do": [],
         "stage_code": [],
         "create_cluster": ["Cluster", "Logs", "Spark UI"],
+        "cluster_ready": ["Cluster", "Logs", "Spark UI"],
         "extract": ["Cluster", "Logs", "Spark UI"],
         "reduce": ["Cluster", "Logs", "Spark UI"],
         "maintain": ["Cluster", "Logs", "Spark UI"],
         "maintained": [],
         "terminate_cluster": ["Cluster", "Logs", "Spark UI"],
+        "cluster_ended": ["Cluster", "Logs", "Spark UI"],
         "check_run": [],
         "report": ["Report"],
     }

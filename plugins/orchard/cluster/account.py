@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from orchard.cluster.life import last
 from orchard.cluster.nodes import node_gib
 from orchard.plan import Plan
 from orchard.prices.price_list import dollars
@@ -30,14 +31,17 @@ def cost(settings: Settings, plan: Plan, client: Any, cluster: Mapping[str, Any]
     cluster : Mapping
         As EMR describes it.
     now : datetime
-        Until when a node counts that still lives.
+        Until when a node of a cluster counts that has not ended.
     """
-    nodes = _lived(client, cluster["Id"], now) or _planned(plan, cluster, now)
+    until = last(
+        cluster["Status"]["Timeline"], now
+    )  # no node outlives its cluster, whether EMR has noted its end or not
+    nodes = _lived(client, cluster["Id"], until) or _planned(plan, cluster, until)
     parts = [dollars(plan.region, node.instance_type, node_gib(settings), node.seconds) for node in nodes]
     return None if None in parts else sum(part for part in parts if part is not None)
 
 
-def _lived(client: Any, cluster_id: str, now: datetime) -> list[Lived]:
+def _lived(client: Any, cluster_id: str, until: datetime) -> list[Lived]:
     from botocore.exceptions import ClientError
 
     try:
@@ -49,14 +53,14 @@ def _lived(client: Any, cluster_id: str, now: datetime) -> list[Lived]:
         _LOG.warning("Airflow may not list a cluster's nodes: allow it elasticmapreduce:ListInstances. %s", error)
         return []
     nodes = [(node["InstanceType"], node["Status"].get("Timeline", {})) for page in pages for node in page["Instances"]]
-    return [Lived(name, _seconds(timeline, now)) for name, timeline in nodes if "CreationDateTime" in timeline]
+    return [Lived(name, _seconds(timeline, until)) for name, timeline in nodes if "CreationDateTime" in timeline]
 
 
-def _planned(plan: Plan, cluster: Mapping[str, Any], now: datetime) -> list[Lived]:
+def _planned(plan: Plan, cluster: Mapping[str, Any], until: datetime) -> list[Lived]:
     """Take the plan's nodes, for as long as the cluster lived."""
     _LOG.warning("Nodes of cluster %s are not known: its cost is that of those that were planned.", cluster["Id"])
-    return [Lived(plan.instance_type, _seconds(cluster["Status"]["Timeline"], now))] * (plan.core_nodes + 1)
+    return [Lived(plan.instance_type, _seconds(cluster["Status"]["Timeline"], until))] * (plan.core_nodes + 1)
 
 
-def _seconds(timeline: Mapping[str, Any], now: datetime) -> float:
-    return float((timeline.get("EndDateTime", now) - timeline["CreationDateTime"]).total_seconds())
+def _seconds(timeline: Mapping[str, Any], until: datetime) -> float:
+    return float((last(timeline, until) - timeline["CreationDateTime"]).total_seconds())

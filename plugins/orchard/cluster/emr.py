@@ -1,15 +1,15 @@
 """Emr: questions to EMR that its operators do not ask; each takes a boto3 client."""
 
-import gzip
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchard.aws import read_object
 from orchard.cluster.request import DAG_TAG, LAKE_TAG, LIVE, OWNER_TAGS, RUN_TAG, from_tag
 
 DONE, GOING = ("COMPLETED",), ("PENDING", "RUNNING")
 FAILED = ("CANCEL_PENDING", "CANCELLED", "FAILED", "INTERRUPTED")
-ENDED = ("TERMINATING", "TERMINATED", "TERMINATED_WITH_ERRORS")
+READY = ("RUNNING", "WAITING")
+OVER = ("TERMINATED", "TERMINATED_WITH_ERRORS")
+ENDED = ("TERMINATING", *OVER)
 
 
 def live_clusters(client: Any, lake: str) -> Iterator[dict[str, Any]]:
@@ -37,13 +37,18 @@ def describe(client: Any, cluster_id: str) -> dict[str, Any]:
     return cluster
 
 
+def steps(client: Any, cluster_id: str) -> Iterator[dict[str, Any]]:
+    """List a cluster's steps, newest first."""
+    for page in client.get_paginator("list_steps").paginate(ClusterId=cluster_id):
+        yield from page["Steps"]
+
+
 def find_step(client: Any, cluster_id: str, wanted: Mapping[str, Any]) -> dict[str, Any] | None:
     """Find the newest step of the same name and command that goes on, or has been done."""
-    for page in client.get_paginator("list_steps").paginate(ClusterId=cluster_id):  # newest first
-        for step in page["Steps"]:
-            same = step["Name"] == wanted["Name"] and list(step["Config"]["Args"]) == wanted["HadoopJarStep"]["Args"]
-            if same and step["Status"]["State"] in DONE + GOING:
-                return dict(step)
+    for step in steps(client, cluster_id):
+        same = step["Name"] == wanted["Name"] and list(step["Config"]["Args"]) == wanted["HadoopJarStep"]["Args"]
+        if same and step["Status"]["State"] in DONE + GOING:
+            return step
     return None
 
 
@@ -63,25 +68,18 @@ def gone(cluster: Mapping[str, Any]) -> str | None:
     return f"Cluster {cluster['Id']} is {status['State']} ({why})"
 
 
-def step_logs(cluster: Mapping[str, Any], step_id: str) -> str | None:
-    """Return the address under which EMR puts a step's logs."""
-    uri = cluster.get("LogUri")
-    # EMR answers s3n:// for s3://.
-    return f"s3://{uri.partition('://')[2].rstrip('/')}/{cluster['Id']}/steps/{step_id}/" if uri else None
-
-
-def last_lines(s3: Any, address: str, lines: int = 40) -> str | None:
-    """Read the end of a gzipped log, or None while it is not there."""
-    try:
-        data = read_object(s3, address)
-    except FileNotFoundError:
+def protected(cluster: Mapping[str, Any], region: str) -> str | None:
+    """Say that a live cluster is protected from termination and how to end it, or None."""
+    if not cluster.get("TerminationProtected"):
         return None
-    return "\n".join(gzip.decompress(data).decode("utf-8", "replace").splitlines()[-lines:])
+    return (
+        f"Cluster {cluster['Id']} is {cluster['Status']['State']} and protected from termination: somebody wants it to "
+        f"stay, and it costs money. End it if it is not wanted, then clear the task:\n{how_to_end(cluster, region)}"
+    )
 
 
-def seconds(status: Mapping[str, Any], start: str, end: str) -> float | None:
-    """Return the seconds between two marks of a timeline, or None where one is missing."""
-    timeline = status.get("Timeline", {})
-    if start not in timeline or end not in timeline:
-        return None
-    return float((timeline[end] - timeline[start]).total_seconds())
+def how_to_end(cluster: Mapping[str, Any], region: str) -> str:
+    """Write the commands that end a cluster, for a person who may take its protection away: Orchard may not."""
+    where, protected = f"--region {region}", cluster.get("TerminationProtected")
+    unprotect = f"  aws emr modify-cluster-attributes {where} --cluster-id {cluster['Id']} --no-termination-protected\n"
+    return f"{unprotect if protected else ''}  aws emr terminate-clusters {where} --cluster-ids {cluster['Id']}"

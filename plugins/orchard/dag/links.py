@@ -42,6 +42,9 @@ class ReportLink(_Link):
     name = "Report"
 
 
+CLUSTER_LINKS = (ClusterLink(), LogsLink(), SparkUiLink())
+
+
 def show_cluster(context: Any, settings: Settings, cluster_id: str) -> None:
     """Show the three links of a cluster."""
     ClusterLink().show(context, cluster_url(settings, cluster_id))

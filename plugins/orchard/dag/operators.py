@@ -17,21 +17,18 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 from airflow.sdk import BaseOperator
 
 from orchard.aws import CONNECTION, RETRIES, client, never_twice, read_object
-from orchard.cluster import emr
+from orchard.cluster import emr, logs
 from orchard.cluster.request import STEPS, job_flow
-from orchard.dag.links import ClusterLink, LogsLink, ReportLink, SparkUiLink, airflow_url, show_cluster
+from orchard.dag.links import CLUSTER_LINKS, ReportLink, airflow_url, show_cluster
 from orchard.plan import Plan
 from orchard.settings import read_settings
-
-_LINKS = (ClusterLink(), LogsLink(), SparkUiLink())
-_LINES = 40  # of a failed step's log that are shown
 
 
 class CreateClusterOperator(EmrCreateJobFlowOperator):
     """Rent the run's cluster, or take the one that this run has already; return its id, without waiting for it.
 
     RunJobFlow takes no client token, so a live cluster with the run's tag is looked for first. Nothing that could fail
-    follows its answer: the first step waits for the cluster, and tells why if it never comes.
+    follows its answer: `cluster_ready` waits for the cluster, and tells why if it never comes.
 
     Parameters
     ----------
@@ -40,7 +37,7 @@ class CreateClusterOperator(EmrCreateJobFlowOperator):
     """
 
     template_fields = ("plan",)
-    operator_extra_links: Any = _LINKS
+    operator_extra_links: Any = CLUSTER_LINKS
 
     def __init__(self, *, plan: Any, **kwargs: Any) -> None:
         super().__init__(aws_conn_id=CONNECTION, emr_conn_id=None, botocore_config=RETRIES, **kwargs)
@@ -75,7 +72,7 @@ class RunStepOperator(EmrAddStepsOperator):
     """
 
     template_fields = ("cluster_id", "plan", "code")
-    operator_extra_links: Any = _LINKS
+    operator_extra_links: Any = CLUSTER_LINKS
 
     def __init__(self, *, step: str, cluster_id: Any, plan: Any, code: Any, **kwargs: Any) -> None:
         super().__init__(job_flow_id="", aws_conn_id=CONNECTION, botocore_config=RETRIES, **kwargs)
@@ -149,19 +146,8 @@ class RunStepOperator(EmrAddStepsOperator):
         status = self.hook.conn.describe_step(ClusterId=self.cluster_id, StepId=step_id)["Step"]["Status"]
         if details := status.get("FailureDetails"):
             self.log.error("EMR says: %s", details)
-        folder = emr.step_logs(cluster, step_id)
-        if folder is None:
-            return
-        until = time.monotonic() + patience
-        for name in ("stdout", "stderr"):  # the first holds all that Python said: spark-submit sends both streams there
-            log = f"{folder}{name}.gz"
-            while (tail := emr.last_lines(s3, log, _LINES)) is None and time.monotonic() < until:
-                time.sleep(5)
-            if tail is None:
-                self.log.error("EMR has not brought the step's logs yet: they will be under %s", folder)
-                return
-            if tail:
-                self.log.error("The last lines of %s:\n%s", log, tail)
+        if folder := logs.step_logs(cluster, step_id):
+            logs.tell(self.log, s3, folder, patience)
 
     def on_kill(self) -> None:
         """Cancel the step; while the task is deferred, its trigger does."""
@@ -173,17 +159,20 @@ class RunStepOperator(EmrAddStepsOperator):
 
 
 class TerminateClusterOperator(EmrTerminateJobFlowOperator):
-    """Give the cluster back; keep it only where the run was told to and a step failed."""
+    """Give the cluster back; keep it only where the run was told to and a step failed.
+
+    Returns when it was told to end, where it was.
+    """
 
     template_fields = ("cluster_id", "plan")
-    operator_extra_links: Any = _LINKS
+    operator_extra_links: Any = CLUSTER_LINKS
 
     def __init__(self, *, cluster_id: Any, plan: Any, **kwargs: Any) -> None:
         super().__init__(job_flow_id="", aws_conn_id=CONNECTION, botocore_config=RETRIES, **kwargs)
         self.cluster_id = cluster_id
         self.plan = plan
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Any) -> Any:
         settings, plan = read_settings(), Plan.from_dict(self.plan)
         self.region_name = plan.region
         show_cluster(context, settings, self.cluster_id)
@@ -192,9 +181,17 @@ class TerminateClusterOperator(EmrTerminateJobFlowOperator):
                 "A step failed, and this run was told to keep its cluster then: %s ends itself after %d idle minutes.",
                 *(self.cluster_id, settings.idle_minutes),
             )
-            return
+            return None
+        cluster = emr.describe(self.hook.conn, self.cluster_id)
+        if gone := emr.gone(cluster):
+            self.log.info("%s.", gone)
+            return None
+        if protected := emr.protected(cluster, plan.region):  # EMR would refuse, whoever asks and how often
+            raise AirflowFailException(protected)
+        told = time.time()
         self.hook.conn.terminate_job_flows(JobFlowIds=[self.cluster_id])
         self.log.info("Cluster %s is given back.", self.cluster_id)
+        return told
 
 
 class ReportOperator(BaseOperator):
@@ -202,24 +199,25 @@ class ReportOperator(BaseOperator):
 
     Parameters
     ----------
-    plan, cluster_id, step_ids, counts
+    plan, cluster_id, step_ids, counts, marks
         Of `orchard.dag.record.record`; templated.
     """
 
-    template_fields = ("plan", "cluster_id", "step_ids", "counts")
+    template_fields = ("plan", "cluster_id", "step_ids", "counts", "marks")
     operator_extra_links = (ReportLink(),)
 
-    def __init__(self, *, plan: Any, cluster_id: Any, step_ids: Any, counts: Any, **kwargs: Any) -> None:
+    def __init__(self, *, plan: Any, cluster_id: Any, step_ids: Any, counts: Any, marks: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.plan = plan
         self.cluster_id = cluster_id
         self.step_ids = step_ids
         self.counts = counts
+        self.marks = marks
 
     def execute(self, context: Any) -> str:
         from orchard.dag.record import record  # reads the lake, with libraries that parsing the DAG need not load
 
         plan = Plan.from_dict(self.plan)
-        address = record(plan, self.cluster_id, self.step_ids, self.counts)
+        address = record(plan, self.cluster_id, self.step_ids, self.counts, self.marks)
         ReportLink().show(context, airflow_url(f"/orchard/reports/{plan.run_id}"))
         return address

@@ -4,6 +4,8 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+from airflow.providers.common.compat.sdk import AirflowFailException
+
 from orchard import aws
 from orchard.cluster import emr
 from orchard.cluster.request import DAG_TAG, KEEP_TAG, RUN_TAG
@@ -28,10 +30,15 @@ def reap(count_runs: CountRuns) -> list[str]:
     -------
     list of str
         Their ids.
+
+    Raises
+    ------
+    AirflowFailException
+        Some are protected from termination; the others are terminated.
     """
     settings = read_settings()
     client = aws.client("emr", settings.region)
-    reaped, ages = [], [0.0]
+    reaped, ages, stay = [], [0.0], []
     for cluster in emr.live_clusters(client, settings.root):
         ages.append((datetime.now(UTC) - cluster["Status"]["Timeline"]["CreationDateTime"]).total_seconds())
         dag_id, run_id = cluster["Tags"].get(DAG_TAG, ""), cluster["Tags"].get(RUN_TAG, "")
@@ -42,10 +49,16 @@ def reap(count_runs: CountRuns) -> list[str]:
             _LOG.info("%s: kept on purpose, until it was idle for long enough.", what)
         else:
             why = "the run has ended" if count_runs(dag_id, run_id, None) else "there is no such run any more"
+            if protected := emr.protected(cluster, settings.region):
+                _LOG.error("%s: %s. %s", what, why, protected)
+                stay.append(protected)
+                continue
             _LOG.warning("%s: %s, so it is terminated.", what, why)
             client.terminate_job_flows(JobFlowIds=[cluster["Id"]])
             reaped.append(cluster["Id"])
-    if not reaped:
+    if not reaped and not stay:
         _LOG.info("No cluster of %s is without an owner.", settings.root)
     metrics.put(settings, metrics.CLUSTER_HOURS, max(ages) / 3600)
+    if stay:
+        raise AirflowFailException("\n".join(stay))
     return reaped

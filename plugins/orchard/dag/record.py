@@ -8,6 +8,7 @@ from typing import Any
 
 from orchard import aws
 from orchard.cluster import account, emr
+from orchard.cluster.life import Life, Marks
 from orchard.lake.tables import replace_run
 from orchard.plan import Plan, request_json
 from orchard.report.page import gather, render
@@ -16,13 +17,19 @@ from orchard.settings import Settings, read_settings
 _LOG = logging.getLogger("orchard")
 
 
-def record(plan: Plan, cluster_id: str, step_ids: Mapping[str, str | None], counts: Mapping[str, int]) -> str:
+def record(
+    plan: Plan,
+    cluster_id: str,
+    step_ids: Mapping[str, str | None],
+    counts: Mapping[str, int],
+    marks: Mapping[str, float | None],
+) -> str:
     """Write the run's row of `runs` and its report; return the report's address."""
     settings = read_settings()
     s3 = aws.client("s3", plan.region)
     catalog = aws.catalog(plan.lake, plan.database, plan.region)
     address = f"{plan.lake}/reports/{plan.run_id}.html"
-    row = run_row(settings, plan, aws.client("emr", plan.region), s3, cluster_id, step_ids) | {
+    row = run_row(settings, plan, aws.client("emr", plan.region), s3, cluster_id, step_ids, Marks(**marks)) | {
         "embedded": counts["embedded"],
         "rejected": counts["rejected"],
         "report": address,
@@ -44,33 +51,36 @@ def record(plan: Plan, cluster_id: str, step_ids: Mapping[str, str | None], coun
 
 
 def run_row(
-    settings: Settings, plan: Plan, client: Any, s3: Any, cluster_id: str, step_ids: Mapping[str, str | None]
+    settings: Settings,
+    plan: Plan,
+    client: Any,
+    s3: Any,
+    cluster_id: str,
+    step_ids: Mapping[str, str | None],
+    marks: Marks,
 ) -> dict[str, Any]:
     """Put together what is known of a run: from its plan, its cluster's timeline and what its steps left."""
-    did: dict[str, dict[str, Any]] = {}
-    took: dict[str, float | None] = {}
-    for step, step_id in step_ids.items():
-        if step_id is None:
-            did[step], took[step] = {}, None
-            continue
-        did[step] = json.loads(aws.read_object(s3, f"{plan.lake}/steps/{plan.run_id}/{step}.json"))
-        status = client.describe_step(ClusterId=cluster_id, StepId=step_id)["Step"]["Status"]
-        took[step] = emr.seconds(status, "StartDateTime", "EndDateTime")
-    cluster = emr.describe(client, cluster_id)
-    timeline = cluster["Status"]["Timeline"]
+    did = {
+        step: json.loads(aws.read_object(s3, f"{plan.lake}/steps/{plan.run_id}/{step}.json")) if step_id else {}
+        for step, step_id in step_ids.items()
+    }
+    cluster, steps = emr.describe(client, cluster_id), list(emr.steps(client, cluster_id))
     now = datetime.now(UTC)
-    alive = (timeline.get("EndDateTime", now) - timeline["CreationDateTime"]).total_seconds()
+    life = Life.of(cluster, steps, marks, now)
+    maintained = [life.steps[step["Id"]] for step in steps if step["Name"].startswith("maintain ")]
     return {
         "run_id": plan.run_id,
         "extractor_id": plan.extractor_id,
-        "started_at": timeline["CreationDateTime"].astimezone(UTC),
+        "started_at": cluster["Status"]["Timeline"]["CreationDateTime"].astimezone(UTC),
         "ended_at": now,
         "added": plan.added,
         "changed": plan.changed,
         "deleted": plan.deleted,
         "find_seconds": plan.find_seconds,
-        "extract_seconds": took["extract"],
-        "reduce_seconds": took["reduce"],
+        # None of a step that ran on another cluster: one task of a run that was done may be cleared alone.
+        "extract_seconds": life.steps.get(step_ids["extract"] or ""),
+        "reduce_seconds": life.steps.get(step_ids["reduce"] or ""),
+        "maintain_seconds": sum(maintained) if maintained else None,
         "cluster": cluster_id,
         "cost_dollars": account.cost(settings, plan, client, cluster, now),
         "basis_id": did["reduce"].get("basis_id"),
@@ -85,7 +95,11 @@ def run_row(
         "instance_type": plan.instance_type,
         "core_nodes": plan.core_nodes,
         "vcpus": plan.vcpus,
-        "cluster_seconds": alive,
+        "cluster_seconds": life.total,
+        "start_seconds": life.start,
+        "bootstrap_seconds": life.bootstrap,
+        "wait_seconds": life.wait,
+        "end_seconds": life.end,
         "planned_seconds": plan.seconds,
         "planned_dollars": plan.dollars,
         "relabelled": plan.relabelled,

@@ -1,7 +1,9 @@
-"""Triggers: waiting for a step without occupying a worker."""
+"""Triggers: waiting for a step, or for a cluster, without occupying a worker."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
@@ -17,18 +19,86 @@ _PATIENCE = 40  # looks in a row that got no answer
 _ANSWER_SECONDS = 10.0  # that Airflow has to tell a task's state: a triggerer that is shut down may not
 
 
-class StepTrigger(BaseTrigger):
+class _Wait(BaseTrigger):
+    """Look at a cluster again and again until what is waited for has happened; EMR may fail to answer for a while."""
+
+    def __init__(self, cluster_id: str, region: str, poll_seconds: float) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.cluster_id = cluster_id
+        self.region = region
+        self.poll_seconds = poll_seconds
+
+    @abstractmethod
+    async def _look(self, emr: Any) -> tuple[str, dict[str, Any] | None]:
+        """Return what is seen, and once the wait is over what the task is told."""
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        unanswered, shown = 0, None
+        async with await hook("emr", self.region).get_async_conn() as emr:
+            while True:
+                try:
+                    seen, event = await self._look(emr)
+                except (ClientError, BotoCoreError) as error:
+                    unanswered += 1
+                    if not _passes(error) or unanswered > _PATIENCE:
+                        raise
+                    self.log.warning("EMR did not answer (%s): looking again in %g s.", error, self.poll_seconds)
+                else:
+                    unanswered = 0
+                    if seen != shown:
+                        shown = seen
+                        self.log.info("%s", seen)
+                    if event is not None:
+                        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+                        return
+                await asyncio.sleep(self.poll_seconds)
+
+
+class ClusterTrigger(_Wait):
+    """Wait until a cluster is in one of some states, or the time is over.
+
+    The provider's sensors, deferred, wait for the end of a cluster whatever states they were told.
+
+    Parameters
+    ----------
+    until : float
+        In seconds since 1970, so that it holds when another triggerer takes over.
+    """
+
+    def __init__(self, cluster_id: str, region: str, poll_seconds: float, states: Sequence[str], until: float) -> None:
+        super().__init__(cluster_id, region, poll_seconds)
+        self.states = list(states)
+        self.until = until
+        self._before: str | None = None
+        self._bootstrapping: float | None = None  # since when: no timeline of EMR tells
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return "orchard.dag.triggers.ClusterTrigger", {
+            "cluster_id": self.cluster_id,
+            "region": self.region,
+            "poll_seconds": self.poll_seconds,
+            "states": self.states,
+            "until": self.until,
+        }
+
+    async def _look(self, emr: Any) -> tuple[str, dict[str, Any] | None]:
+        state = (await emr.describe_cluster(ClusterId=self.cluster_id))["Cluster"]["Status"]["State"]
+        if (self._before, state) == ("STARTING", "BOOTSTRAPPING"):
+            self._bootstrapping = time.time()
+        self._before = state
+        over = state in self.states or time.time() >= self.until
+        return f"Cluster {self.cluster_id} is {state}.", {"bootstrapping": self._bootstrapping} if over else None
+
+
+class StepTrigger(_Wait):
     """Wait until a step has ended, or its cluster is gone; there is no limit to it.
 
     The provider's waiter knows a number of attempts, and takes a cluster that ended meanwhile for a step that goes on.
     """
 
     def __init__(self, cluster_id: str, step_id: str, region: str, poll_seconds: float) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.cluster_id = cluster_id
+        super().__init__(cluster_id, region, poll_seconds)
         self.step_id = step_id
-        self.region = region
-        self.poll_seconds = poll_seconds
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return "orchard.dag.triggers.StepTrigger", {
@@ -40,7 +110,8 @@ class StepTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         try:
-            yield await self._end()
+            async for event in super().run():
+                yield event
         except asyncio.CancelledError as broken_off:
             # Before Airflow 3.3 nobody calls on_kill. Since, it does where the message says that a person wants it; but
             # threads that are waited for (asgiref's) lose that message, and the client is opened in one.
@@ -49,34 +120,13 @@ class StepTrigger(BaseTrigger):
                 await self.on_kill()
             raise
 
-    async def _end(self) -> TriggerEvent:
-        """Wait for the end; return what was seen of it."""
-        unanswered, shown = 0, None
-        async with await hook("emr", self.region).get_async_conn() as emr:
-            while True:
-                try:
-                    event = await self._look(emr)
-                except (ClientError, BotoCoreError) as error:
-                    unanswered += 1
-                    if not _passes(error) or unanswered > _PATIENCE:
-                        raise
-                    self.log.warning("EMR did not answer (%s): looking again in %g s.", error, self.poll_seconds)
-                else:
-                    unanswered = 0
-                    if (event["state"], event["cluster"]) != shown:
-                        shown = (event["state"], event["cluster"])
-                        self.log.info("Step %s is %s, its cluster %s.", self.step_id, *shown)
-                    if event["ended"]:
-                        return TriggerEvent(event)  # type: ignore[no-untyped-call]
-                await asyncio.sleep(self.poll_seconds)
-
-    async def _look(self, emr: Any) -> dict[str, Any]:
+    async def _look(self, emr: Any) -> tuple[str, dict[str, Any] | None]:
         # The cluster first: if it goes between the two looks, the step's state is its last.
         cluster = (await emr.describe_cluster(ClusterId=self.cluster_id))["Cluster"]
         step = (await emr.describe_step(ClusterId=self.cluster_id, StepId=self.step_id))["Step"]
-        state = step["Status"]["State"]
-        ended = gone(cluster) is not None or state in DONE or state in FAILED[1:]
-        return {"state": state, "cluster": cluster["Status"]["State"], "ended": ended}
+        state, of_cluster = step["Status"]["State"], cluster["Status"]["State"]
+        over = gone(cluster) is not None or state in DONE or state in FAILED[1:]
+        return f"Step {self.step_id} is {state}, its cluster {of_cluster}.", {"state": state} if over else None
 
     async def _given_up(self) -> bool:
         """Whether a person marked the task as failed or cleared it: it is not deferred any more."""

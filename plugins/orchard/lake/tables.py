@@ -82,6 +82,12 @@ RUNS = _schema(
     report=StringType(),  # address
     relabelled=LongType(),
     label_rule=StringType(),
+    # Of the cluster's life, see `orchard.cluster.life.Life`.
+    start_seconds=DoubleType(),
+    bootstrap_seconds=DoubleType(),
+    maintain_seconds=DoubleType(),
+    wait_seconds=DoubleType(),
+    end_seconds=DoubleType(),
 )
 
 

@@ -24,6 +24,7 @@ from orchard.report.fits import KEEP, Fit, read_fit
 from orchard.report.rejects import Reject, read_rejects
 
 _RUNS = 10  # before this one
+_PHASES = ("find", "start", "bootstrap", "extract", "reduce", "maintain", "wait", "end")
 _LABELS = (10, 5)  # with most photos, and with fewest
 
 
@@ -79,12 +80,31 @@ class Report:
         return 0 if None in found + ended else max(sum(found) - sum(ended), 0)
 
     @property
-    def cluster_seconds(self) -> float | None:
-        """Seconds that the cluster lived beside its steps: it started, waited and ended."""
-        if self.row["cluster_seconds"] is None:
+    def phases(self) -> list[tuple[str, float | None]]:
+        """What took how many seconds, in its order; what waits is in several pieces."""
+        took = {name: self.row[f"{name}_seconds"] for name in _PHASES}
+        starts = "Cluster starts" if took["bootstrap"] is not None else "Cluster starts and bootstraps"
+        waits = "Cluster waits" if took["end"] is not None else "Cluster waits and ends"
+        rows = [
+            ("Find new photos", took["find"]),
+            (starts, took["start"]),
+            ("Cluster bootstraps", took["bootstrap"]),
+            ("Extract embeddings", took["extract"]),
+            ("Reduce", took["reduce"]),
+            ("Maintain tables", took["maintain"]),
+            ("Steps that did not come to their end", self._tried(took)),
+            (waits, took["wait"]),
+            ("Cluster ends", took["end"]),
+        ]
+        always = ("Extract embeddings", "Reduce", "Find new photos")
+        return [(name, seconds) for name, seconds in rows if seconds is not None or name in always]
+
+    def _tried(self, took: Mapping[str, float | None]) -> float | None:
+        """Take from the cluster's life all that is known of it: steps that were tried again are left."""
+        if self.row["cluster_seconds"] is None or took["wait"] is None:
             return None
-        steps = (self.row["extract_seconds"] or 0.0) + (self.row["reduce_seconds"] or 0.0)
-        return max(float(self.row["cluster_seconds"]) - steps, 0.0)
+        left = self.row["cluster_seconds"] - sum(took[name] or 0.0 for name in _PHASES if name != "find")
+        return left if left >= 0.05 else None
 
     @property
     def rate(self) -> float | None:

@@ -7,7 +7,6 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from urllib.request import Request, urlopen
 import boto3
 from botocore.config import Config
 
+from tests.artefacts import MAIN_PYTHON
 from tests.conftest import REGION, Aws
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -56,7 +56,7 @@ class LocalEmr:
         self.aws = aws
         self.data = data
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        command = [sys.executable, "-m", "local.emr", "--port", "0", "--data", str(data), "--start-delay", "0"]
+        command = [MAIN_PYTHON, "-m", "local.emr", "--port", "0", "--data", str(data), "--start-delay", "0"]
         with (data.parent / f"{data.name}.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, *options],

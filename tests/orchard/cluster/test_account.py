@@ -40,6 +40,18 @@ def test_what_truly_ran(stub: Stubber) -> None:
     assert cost(SETTINGS, plan(), stub.client, CLUSTER, NOW) == pytest.approx(1.75 * HOUR + TWICE)
 
 
+def test_no_node_outlives_its_cluster(stub: Stubber) -> None:
+    """Whenever the run is recorded, and whether or not EMR has noted the end of its nodes."""
+    ended = {"CreationDateTime": START, "EndDateTime": START + timedelta(minutes=30)}
+    stub.add_response(
+        "list_instances",
+        {"Instances": [node("m5.xlarge", timedelta(minutes=29)), node("m5.xlarge")]},
+        {"ClusterId": "j-1"},
+    )
+    cluster = {"Id": "j-1", "Status": {"Timeline": ended}}
+    assert cost(SETTINGS, plan(), stub.client, cluster, NOW) == pytest.approx(HOUR * 59 / 60)
+
+
 def test_a_node_without_a_price(stub: Stubber) -> None:
     stub.add_response("list_instances", {"Instances": [node("m5.xlarge"), node("m6g.xlarge")]}, {"ClusterId": "j-1"})
     assert cost(SETTINGS, plan(), stub.client, CLUSTER, NOW) is None

@@ -1,6 +1,5 @@
-import gzip
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -177,31 +176,10 @@ def test_a_cluster_that_is_gone(state: str, reason: dict[str, str], told: str | 
         assert emr.gone({"Id": "j-1", "Status": {"State": state}}) == told
 
 
-@pytest.mark.parametrize(
-    ("uri", "address"),
-    [
-        ("s3://bucket/lake/logs/", "s3://bucket/lake/logs/j-1/steps/s-1/"),
-        ("s3n://bucket/lake/logs", "s3://bucket/lake/logs/j-1/steps/s-1/"),
-        (None, None),
-    ],
-)
-def test_where_logs_are(uri: str | None, address: str | None) -> None:
-    assert emr.step_logs({"Id": "j-1"} | ({"LogUri": uri} if uri else {}), "s-1") == address
-
-
-def test_last_lines_of_a_log(aws: Any, bucket: str) -> None:
-    s3 = aws.client("s3")
-    address = f"s3://{bucket}/logs/j-1/steps/s-1/stderr.gz"
-    assert emr.last_lines(s3, address) is None  # not there yet
-    text = "\n".join(f"line {i}" for i in range(100)) + "\ncafé \N{GREEN APPLE}\n"
-    s3.put_object(Bucket=bucket, Key="logs/j-1/steps/s-1/stderr.gz", Body=gzip.compress(text.encode() + b"\xff"))
-    assert emr.last_lines(s3, address, 3) == "line 99\ncafé \N{GREEN APPLE}\n\N{REPLACEMENT CHARACTER}"
-    assert len((emr.last_lines(s3, address) or "").splitlines()) == 40
-
-
-def test_seconds_of_a_timeline() -> None:
-    start = datetime(2026, 3, 1, tzinfo=UTC)
-    status = {"Timeline": {"StartDateTime": start, "EndDateTime": start + timedelta(seconds=90.5)}}
-    assert emr.seconds(status, "StartDateTime", "EndDateTime") == 90.5
-    assert emr.seconds(status, "CreationDateTime", "EndDateTime") is None
-    assert emr.seconds({}, "StartDateTime", "EndDateTime") is None
+@pytest.mark.parametrize("protected", [True, False])
+def test_how_a_person_ends_a_cluster(protected: bool) -> None:
+    one = {"Id": "j-1", "TerminationProtected": protected, "Status": {"State": "WAITING"}}
+    unprotect = "  aws emr modify-cluster-attributes --region eu-west-1 --cluster-id j-1 --no-termination-protected"
+    end = "  aws emr terminate-clusters --region eu-west-1 --cluster-ids j-1"
+    assert emr.how_to_end(one, "eu-west-1").splitlines() == ([unprotect, end] if protected else [end])
+    assert (emr.protected(one, "eu-west-1") or "").endswith(emr.how_to_end(one, "eu-west-1")) == protected

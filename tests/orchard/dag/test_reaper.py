@@ -5,6 +5,7 @@ from typing import Any
 
 import boto3
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 from botocore.stub import Stubber
 
 from orchard.dag import reaper
@@ -87,6 +88,24 @@ def test_kept_on_purpose_only_where_a_step_failed(
         assert reap(airflow({"r1": "failed"})) == ([] if failed else ["j-1"])
     told = "Cluster j-1 (WAITING) of run r1 of orchard_daily: kept on purpose, until it was idle for long enough."
     assert (told in caplog.messages) == failed
+
+
+def test_one_that_is_protected_keeps_no_other(stub: Stubber, caplog: pytest.LogCaptureFixture) -> None:
+    """EMR would refuse, and name none: the task is red, and says how to end it, until somebody does."""
+    ones = [cluster("j-1", run="r1") | {"TerminationProtected": True}, cluster("j-2", run="r1")]
+    clusters(stub, ones)
+    stub.add_response("terminate_job_flows", {}, {"JobFlowIds": ["j-2"]})
+    with caplog.at_level(logging.INFO, "orchard"), pytest.raises(AirflowFailException) as raised:
+        reap(airflow({"r1": "failed"}))
+    assert str(raised.value).endswith(
+        "  aws emr modify-cluster-attributes --region eu-west-1 --cluster-id j-1 --no-termination-protected\n"
+        "  aws emr terminate-clusters --region eu-west-1 --cluster-ids j-1"
+    )
+    assert caplog.messages[0].startswith(
+        "Cluster j-1 (WAITING) of run r1 of orchard_daily: the run has ended. "
+        "Cluster j-1 is WAITING and protected from termination"
+    )
+    assert caplog.messages[1].startswith("Cluster j-2 ")
 
 
 def test_nothing_to_reap(stub: Stubber, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,4 +1,4 @@
-"""Waiting for a step: how it ends, and what becomes of the step when the wait is broken off."""
+"""Waiting for a step or a cluster: how that ends, and what becomes of the step when the wait is broken off."""
 
 import asyncio
 import time
@@ -12,25 +12,31 @@ from airflow.triggers.base import BaseTrigger
 from asgiref.sync import sync_to_async
 
 from orchard.dag import triggers
-from orchard.dag.triggers import StepTrigger
+from orchard.dag.triggers import ClusterTrigger, StepTrigger
 
 TASK = {"dag_id": "orchard_daily", "task_id": "extract", "run_id": "r1", "map_index": -1}
 
 
 class Emr:
-    """An asynchronous client of EMR, whose step has the states that it was told, the last one for ever."""
+    """An asynchronous client of EMR, whose step, or cluster, has the states that it was told, the last one for ever."""
 
-    def __init__(self, *states: str) -> None:
+    def __init__(self, *states: str, of: str = "step") -> None:
         self.states = list(states)
+        self.of = of
         self.looked = asyncio.Event()
         self.cancelled: list[Any] = []
 
     async def describe_cluster(self, **_: Any) -> Any:
-        return {"Cluster": {"Id": "j-1", "Status": {"State": "RUNNING"}}}
+        return {"Cluster": {"Id": "j-1", "Status": {"State": self._state("cluster", "RUNNING")}}}
 
     async def describe_step(self, **_: Any) -> Any:
         self.looked.set()
-        return {"Step": {"Status": {"State": self.states.pop(0) if self.states[1:] else self.states[0]}}}
+        return {"Step": {"Status": {"State": self._state("step", "RUNNING")}}}
+
+    def _state(self, of: str, other: str) -> str:
+        if of != self.of:
+            return other
+        return self.states.pop(0) if self.states[1:] else self.states[0]
 
     async def cancel_steps(self, **given: Any) -> Any:
         self.cancelled.append(given)
@@ -80,7 +86,37 @@ def test_the_end_of_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     async def wait() -> list[Any]:
         return [event.payload async for event in trigger(monkeypatch, Emr("PENDING", "RUNNING", "FAILED")).run()]
 
-    assert asyncio.run(wait()) == [{"state": "FAILED", "cluster": "RUNNING", "ended": True}]
+    assert asyncio.run(wait()) == [{"state": "FAILED"}]
+
+
+@pytest.mark.parametrize(
+    ("states", "seen"),
+    [
+        (("STARTING", "STARTING", "BOOTSTRAPPING", "BOOTSTRAPPING", "WAITING"), True),
+        (("STARTING", "WAITING"), False),  # it was too quick
+        (("BOOTSTRAPPING", "WAITING"), False),  # nobody knows for how long already
+        (("STARTING", "BOOTSTRAPPING", "TERMINATING"), True),
+    ],
+)
+def test_a_cluster_comes(states: tuple[str, ...], seen: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or goes. When it began to bootstrap is known where it was seen to."""
+    began = time.time()
+    event = asyncio.run(waited(monkeypatch, states, began + 60))
+    assert (event["bootstrapping"] is not None) == seen
+    assert not seen or began <= event["bootstrapping"] <= time.time()
+
+
+def test_a_cluster_that_does_not_come_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert asyncio.run(waited(monkeypatch, ("STARTING",), time.time() + 0.05)) == {"bootstrapping": None}
+
+
+async def waited(monkeypatch: pytest.MonkeyPatch, states: tuple[str, ...], until: float) -> Any:
+    emr = Emr(*states, of="cluster")
+    monkeypatch.setattr(triggers, "hook", lambda service, region: emr)
+    waiting = ClusterTrigger("j-1", "eu-west-1", 0.001, ["RUNNING", "WAITING", "TERMINATING"], until)
+    (event,) = [event.payload async for event in waiting.run()]
+    assert len(emr.states) == 1  # it looked no longer than it had to, and not less
+    return event
 
 
 @pytest.mark.parametrize(("state", "cancelled"), [("failed", 1), (None, 1), ("success", 1), ("deferred", 0)])

@@ -18,6 +18,7 @@ import orchard
 from orchard import aws as airflow_aws
 from orchard.lake.tables import BATCHES, RUNS, open_catalog
 from orchard.report import fits
+from orchard.report.figures import NONE
 from orchard.report.page import Report, gather, render
 from spark_jobs.exact.basis import KEEP
 from spark_jobs.exact.moments import Moments
@@ -251,7 +252,14 @@ def test_a_page_for_people(tables: Tables) -> None:
         *("r15", 15, 2468),
         **{"added": 1234, "embedded": 1234, "accuracy": 0.98765, "captured": 0.95, "listed": 12345, "left": 6},
         **{"find_seconds": 2.25, "extract_seconds": 100.0, "reduce_seconds": 12.34, "embed_seconds": 61.7},
-        **{"cluster_seconds": 240.0, "planned_seconds": 470.0, "planned_dollars": 0.131, "cost_dollars": 0.0617},
+        **{"cluster_seconds": 240.0, "start_seconds": 60.0, "bootstrap_seconds": 20.0, "wait_seconds": 7.66},
+        **{
+            "maintain_seconds": 20.0,
+            "end_seconds": 15.0,
+            "planned_seconds": 470.0,
+            "planned_dollars": 0.131,
+            "cost_dollars": 0.0617,
+        },
         **{"cluster": "j-ABC", "instance_type": "m7g.xlarge", "core_nodes": 2, "vcpus": 8},
     )
     page = tables.page(row, pretend=True)
@@ -279,9 +287,14 @@ def test_a_page_for_people(tables: Tables) -> None:
     assert "complete, with photos left for the next run" in page.text
     assert page.table("Seconds of each phase") == [
         ["Find new photos", "2.2 s", ""],
-        ["Cluster starts and ends", "2 min 08 s", ""],
+        ["Cluster starts", "1 min 00 s", ""],
+        ["Cluster bootstraps", "20.0 s", ""],
         ["Extract embeddings", "1 min 40 s", ""],
         ["Reduce", "12.3 s", ""],
+        ["Maintain tables", "20.0 s", ""],
+        ["Steps that did not come to their end", "5.0 s", ""],
+        ["Cluster waits", "7.7 s", ""],
+        ["Cluster ends", "15.0 s", ""],
         ["Whole run", "4 min 10 s", ""],
     ]
     assert 'style="width:40.00%"><i style="width:61.70%"></i>' in page.html
@@ -296,6 +309,20 @@ def test_a_page_for_people(tables: Tables) -> None:
     assert [row[5] for row in runs[:2]] == ["2,468", "2,300"]
     assert 'aria-label="Photos in the lake: 1,400 to begin with, 2,468 after this run"' in page.html
     assert "Cost" in tables.page(row).tiles
+
+
+def test_what_is_not_known_of_a_clusters_life(tables: Tables) -> None:
+    """Nobody saw when it bootstrapped, nor told it to end."""
+    known = {"find_seconds": 1.0, "reduce_seconds": 50.0, "cluster_seconds": 200.0}
+    row = tables.run(**known, start_seconds=90.0, wait_seconds=60.0)
+    assert tables.page(row).table("Seconds of each phase") == [
+        ["Find new photos", "1.0 s", ""],
+        ["Cluster starts and bootstraps", "1 min 30 s", ""],
+        ["Extract embeddings", NONE, ""],
+        ["Reduce", "50.0 s", ""],
+        ["Cluster waits and ends", "1 min 00 s", ""],
+        ["Whole run", "4 min 10 s", ""],
+    ]
 
 
 def test_a_run_that_emptied_the_lake(tables: Tables) -> None:
