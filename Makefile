@@ -97,7 +97,7 @@ lint-infra: .venv-infra/installed ## cfn-lint and checkov on infra/orchard.yaml;
 	.venv-infra/bin/checkov --file infra/orchard.yaml --framework cloudformation --compact --quiet --skip-download
 
 # Two processes: one waits for Airflow while the other computes.
-PYTEST = .venv/bin/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder --durations 10
+PYTEST = .venv/bin/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder --durations 10
 
 test: setup ## the tests but the longest; photos and weights in ../shared are used where they are
 	$(PYTEST) -m "not long"

@@ -52,25 +52,24 @@ def pytest_testnodedown(node: Any, error: object) -> None:
     node.config.stash.setdefault(FIGURES, []).extend(getattr(node, "workeroutput", {}).get("figures", []))
 
 
-# What takes long to start, and is started once: all tests with such a fixture run in one process. The longest begin.
-SHARED_FIXTURES = ("house", "spark")
+# Tests that share what takes long to start, by how their path begins: one process runs all of a kind. The longest begin.
+SHARES = {
+    "tests/e2e/": "an Airflow",
+    "tests/spark_jobs/test_": "a Spark",
+    "tests/notebooks/": "a Spark",
+    "tests/orchard/report/": "a Spark",
+    "tests/local/demo/": "a demo",
+}
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark what shares something; xdist asks for such marks before the collection is sorted."""
-    if shared := _shared(item):
-        item.add_marker(pytest.mark.xdist_group(shared))
+def _shared(nodeid: str) -> str | None:
+    return next((shared for begins, shared in SHARES.items() if nodeid.startswith(begins)), None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the longest begin."""
-    order = [*SHARED_FIXTURES, "demo"]
-    first = {name: number for number, name in enumerate(order)}
-    items.sort(key=lambda item: first.get(_shared(item) or item.path.parent.name, len(order)))  # stable
-
-
-def _shared(item: pytest.Item) -> str | None:
-    return next((one for one in SHARED_FIXTURES if one in getattr(item, "fixturenames", ())), None)
+    first = {shared: number for number, shared in enumerate(dict.fromkeys(SHARES.values()))}
+    items.sort(key=lambda item: first.get(_shared(item.nodeid) or "", len(first)))  # stable: otherwise as collected
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -80,8 +79,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class Together(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            _, _, group = nodeid.rpartition("]")[2].partition("@")  # as xdist's loadgroup writes it
-            return group or nodeid.partition("::")[0]
+            return _shared(nodeid) or nodeid.partition("::")[0]
 
     return Together(config, log)
 
