@@ -52,7 +52,7 @@ def pytest_testnodedown(node: Any, error: object) -> None:
     node.config.stash.setdefault(FIGURES, []).extend(getattr(node, "workeroutput", {}).get("figures", []))
 
 
-# Tests that share what takes long to start, by how their path begins: one process runs all of a kind. The longest begin.
+# Tests that share what takes long to start, by how their path begins: one process runs all of a kind, the longest first.
 SHARES = {
     "tests/e2e/": "an Airflow",
     "tests/spark_jobs/test_": "a Spark",
