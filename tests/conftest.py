@@ -52,7 +52,7 @@ def pytest_testnodedown(node: Any, error: object) -> None:
     node.config.stash.setdefault(FIGURES, []).extend(getattr(node, "workeroutput", {}).get("figures", []))
 
 
-# Tests that share what takes long to start, by how their path begins: one process runs all of a kind, the longest first.
+# Tests that share what takes long to start, by how their path begins; the longest of them come first.
 SHARES = {
     "tests/e2e/": "an Airflow",
     "tests/spark_jobs/test_": "a Spark",
