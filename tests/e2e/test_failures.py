@@ -20,6 +20,7 @@ def test_a_damaged_artefact_and_too_many_rejects(lake: LakeUnderTest) -> None:
     assert cluster["Status"]["State"] == "WAITING"
     assert lake.steps(cluster["Id"]) == TRIED_TWICE
     assert "this run was told to keep its cluster then" in kept.log("terminate_cluster")
+    assert "A step failed, and the cluster is kept, as this run was told" in kept.log("cluster_ended")
     reaped = lake.house.wait(lake.trigger("failures-reaper", REAPER), REAPER)
     assert (reaped.state, reaped.xcom("give_back_leaked_clusters")) == ("success", [])
     assert "kept on purpose" in reaped.log("give_back_leaked_clusters")
@@ -86,7 +87,8 @@ def _assert_extract_failed(run: Run) -> None:
     """Check that the run is red at extract, whose log tells all, and that the teardown ran."""
     assert run.state == "failed"
     expected = {"create_cluster": "success", "extract": "failed", "reduce": "upstream_failed"}
-    expected |= {"terminate_cluster": "success", "check_run": "upstream_failed", "report": "upstream_failed"}
+    expected |= {"terminate_cluster": "success", "cluster_ended": "success"}
+    expected |= {"check_run": "upstream_failed", "report": "upstream_failed"}
     assert {task: run.states[task] for task in expected} == expected
     for attempt in (1, 2):
         log = run.log("extract", attempt)

@@ -53,7 +53,7 @@ def test_timed_out_and_marked_failed(house: House, lake: LakeUnderTest) -> None:
 
     wait_until(has_timed_out)
     run = Run(house, HASTY, hasty)
-    assert run.states["terminate_cluster"] == "skipped"
+    assert run.states | dict.fromkeys(("terminate_cluster", "cluster_ended"), "skipped") == run.states
     wait_until(lambda: lake.steps(owned[HASTY]) == [("extract", "CANCELLED")])
     assert house.cluster_state(owned[HASTY]) == "WAITING"
 
@@ -71,10 +71,11 @@ def test_timed_out_and_marked_failed(house: House, lake: LakeUnderTest) -> None:
     house.client.call("PATCH", path, json={"new_state": "failed"})
     run = house.wait(daily)
     assert run.state == "failed"
-    assert run.states | {"extract": "failed", "reduce": "upstream_failed", "terminate_cluster": "success"} == run.states
+    expected = {"extract": "failed", "reduce": "upstream_failed"}
+    assert run.states | expected | dict.fromkeys(("terminate_cluster", "cluster_ended"), "success") == run.states
     # Its task's end cancels the step, the reaper takes the cluster from under it: whichever comes first.
     assert lake.steps(owned[DAILY]) in ([("extract", "CANCELLED")], [("extract", "INTERRUPTED")])
-    wait_until(lambda: house.cluster_state(owned[DAILY]) == "TERMINATED")
+    assert house.cluster_state(owned[DAILY]) == "TERMINATED"
     assert len(lake.clusters()) == 2
 
 
@@ -92,17 +93,41 @@ def rent(house: House, name: str, **tagged: str) -> str:
     return str(answer["JobFlowId"])
 
 
-def test_cluster_terminated_by_somebody(house: House, lake: LakeUnderTest) -> None:
+def test_clusters_that_do_not_last(house: House, lake: LakeUnderTest) -> None:
+    """One run, cleared again and again: a cluster that does not come, one given up, one terminated by somebody."""
     lake.put(PHOTOS)
-    lake.configure(log_seconds=3600)  # nothing waits for logs that do not come any more
+    lake.configure(log_seconds=3600, bootstrap=f"s3://{lake.bucket}/lake/bootstrap/one")
+    on_nodes(lake, "echo no wheel of numpy fits >&2; exit 1")
+    run = lake.run()
+    assert run.state == "failed"
+    expected = {"create_cluster": "success", "cluster_ready": "failed", "extract": "upstream_failed"}
+    expected |= {"terminate_cluster": "success", "cluster_ended": "success", "report": "upstream_failed"}
+    assert run.states | expected == run.states
+    assert run.tries["cluster_ready"] == 1
+    log = run.log("cluster_ready")
+    assert "BOOTSTRAP_FAILURE" in log and "and was never ready. Clear the run's tasks to do it again." in log
+    assert "bootstrap-actions/1/stderr.gz:\nno wheel of numpy fits" in log
+
+    run_id = run.run_id
+    on_nodes(lake, "sleep 600")
+    run.clear()
+    house.wait_for_task(run_id, "cluster_ready", "deferred")
+    house.client.call("PATCH", f"/dags/{DAILY}/dagRuns/{run_id}", json={"state": "failed"})
+    run = house.wait(run_id)
+    # The run's own state is not looked at: Airflow takes it from the leaves, which it skipped.
+    expected |= dict.fromkeys(("extract", "report"), "skipped")
+    assert run.states | expected == run.states
+    assert [one["Status"]["State"] for one in lake.clusters()] == ["TERMINATED_WITH_ERRORS", "TERMINATED"]
+
+    on_nodes(lake, "true")
     house.faults({"step": "extract .*", "do": "delay", "seconds": 600, "times": 1})
-    run_id = lake.trigger()
+    run.clear()
     house.wait_for_task(run_id, "extract", "deferred")
     # Airflow takes a task that goes on before its scheduler has heard that it was deferred for one that died.
     heard = f"Received executor event with state success for task instance TaskInstanceKey(dag_id='{DAILY}', task_id="
     heard += f"'extract', run_id='{run_id}'"
     wait_until(lambda: heard in house.airflow.log_file.read_text())
-    (cluster,) = lake.clusters()
+    cluster = lake.clusters()[-1]
     house.aws("emr").terminate_job_flows(JobFlowIds=[cluster["Id"]])
     run = house.wait(run_id)
     assert run.state == "failed"
@@ -115,9 +140,15 @@ def test_cluster_terminated_by_somebody(house: House, lake: LakeUnderTest) -> No
     run.clear()
     run = house.wait(run_id)
     assert run.state == "success", run.states
-    _, second = lake.clusters()
-    assert lake.steps(second["Id"]) == [("extract", "COMPLETED"), ("reduce", "COMPLETED")]
+    *_, last = lake.clusters()
+    assert lake.steps(last["Id"]) == [("extract", "COMPLETED"), ("reduce", "COMPLETED")]
     assert lake.uris("embeddings") == lake.uris("coordinates") == sorted(PHOTOS)
+
+
+def on_nodes(lake: LakeUnderTest, script: str) -> None:
+    """Set what nodes run before they are ready."""
+    s3 = lake.house.aws("s3")
+    s3.put_object(Bucket=lake.bucket, Key="lake/bootstrap/one/install.sh", Body=f"{script}\n".encode())
 
 
 def test_step_cleared_while_it_runs(house: House, lake: LakeUnderTest) -> None:

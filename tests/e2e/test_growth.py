@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import pytest
 
 from tests.e2e.contents import assert_as_from_scratch, contents, newest, vectors
 from tests.e2e.house import DAILY, REPOSITORY, House, LakeUnderTest, Run, labels, sample
@@ -17,11 +18,13 @@ ALL_GREEN = {
     "anything_to_do": "success",
     "stage_code": "success",
     "create_cluster": "success",
+    "cluster_ready": "success",
     "extract": "success",
     "reduce": "success",
     "maintain": "skipped",  # in a young lake
     "maintained": "skipped",
     "terminate_cluster": "success",
+    "cluster_ended": "success",
     "check_run": "success",
     "report": "success",
 }
@@ -63,6 +66,7 @@ def test_days_of_growth(lake: LakeUnderTest) -> None:
         "report": f"s3://{lake.bucket}/lake/reports/growth-1.html",
     }
     assert {name: row[name] for name in expected} == expected
+    _check_life(row, cluster)
     _check_report(lake, first)
     assert _asset_events(first) == ["orchard_coordinates", "orchard_embeddings", "orchard_recogniser"]
 
@@ -128,6 +132,15 @@ def _check_clusters(lake: LakeUnderTest, count: int) -> None:
     clusters = lake.clusters()
     assert [cluster["Status"]["State"] for cluster in clusters] == ["TERMINATED"] * count
     assert [lake.steps(cluster["Id"]) for cluster in clusters] == [BOTH_STEPS] * count
+
+
+def _check_life(row: dict[str, Any], cluster: dict[str, Any]) -> None:
+    """Check that the run was recorded when its cluster had ended, and that the phases of its life add up to it."""
+    timeline = cluster["Status"]["Timeline"]
+    assert row["cluster_seconds"] == (timeline["EndDateTime"] - timeline["CreationDateTime"]).total_seconds()
+    phases = ("start", "bootstrap", "extract", "reduce", "wait", "end")
+    assert all(row[f"{phase}_seconds"] is not None for phase in phases if phase != "bootstrap")
+    assert sum(row[f"{phase}_seconds"] or 0.0 for phase in phases) == pytest.approx(row["cluster_seconds"])
 
 
 def _check_report(lake: LakeUnderTest, run: Run) -> None:

@@ -6,10 +6,12 @@ from tests.e2e.house import LakeUnderTest, Run, labels, sample, wait_until
 NOTHING_RENTED = (
     "stage_code",
     "create_cluster",
+    "cluster_ready",
     "extract",
     "reduce",
     "maintain",
     "terminate_cluster",
+    "cluster_ended",
     "check_run",
     "report",
 )
