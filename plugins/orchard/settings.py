@@ -148,9 +148,9 @@ class Settings(Written):
         30, description="snapshots older than so many days go when tables are maintained, but for the last ten of a "
         "table: time travel ends there")
     max_reject_share: float = Field(0.05, ge=0, le=1, description="a run that rejects more of its photos fails")
-    poll_seconds: PositiveFloat = Field(15, description="between two looks at a step")
+    poll_seconds: PositiveFloat = Field(15, description="between two looks at a step or a cluster")
     log_seconds: NonNegativeFloat = Field(  # EMR brings logs every five minutes
-        360, description="to wait for a failed step's logs")
+        360, description="to wait for the logs of a failed step or bootstrap action")
     console: str | None = Field(
         None, description="where people look at clusters, such as `http://localhost:5555`; else in the AWS console")
     # fmt: on

@@ -208,7 +208,7 @@ ALLOWED: list[Row] = [
     ("airflow", "s3", "list_objects_v2", {"Bucket": "orchard", "Prefix": "photos/"}),
     ("airflow", "s3", "get_object", PHOTO),
     ("airflow", "s3", "head_object", at("lake/extractors/one.zip")),
-    ("airflow", "s3", "get_object", at("lake/logs/one.gz")),
+    ("airflow", "s3", "get_object", at("lake/logs/one.gz")),  # of steps, and of bootstrap actions
     ("airflow", "s3", "put_object", put("lake/code/two.zip")),
     ("airflow", "s3", "put_object", put("lake/reports/two.html")),
     ("airflow", "s3", "put_object", put("lake/tables/batches/two.parquet")),
@@ -223,6 +223,7 @@ ALLOWED: list[Row] = [
     ("airflow", "emr", "describe_cluster", {"ClusterId": "{ours}"}),
     ("airflow", "emr", "describe_cluster", {"ClusterId": "{others}"}),  # whose it is stands in its tags
     ("airflow", "emr", "list_steps", {"ClusterId": "{ours}"}),
+    ("airflow", "emr", "list_instances", {"ClusterId": "{ours}"}),
     ("airflow", "emr", "add_job_flow_steps", {"JobFlowId": "{ours}", "Steps": [STEP]}),
     ("airflow", "emr", "cancel_steps", {"ClusterId": "{ours}", "StepIds": ["s-0000000000000"]}),
     ("airflow", "emr", "terminate_job_flows", {"JobFlowIds": ["{spare}"]}),
