@@ -23,13 +23,14 @@ def test_days_of_growth(
     arguments = (f"s3://{bucket}/photos/", "--lake", f"s3://{bucket}/lake", "--database", "fruits", "--components", "3")
 
     (first,) = run_local(*arguments, "--extractor", small_artefact)
-    assert first["found"] == {"listed": 17, "added": 17, "changed": 0, "deleted": 0, "left": 0}
+    known = {"relabelled": 0, "unlabelled": 0, "examples": [], "rule": "parent"}
+    assert first["found"] == {"listed": 17, "added": 17, "changed": 0, "deleted": 0, "left": 0, **known}
     assert (first["extracted"]["embedded"], first["extracted"]["rejected"]) == (16, 1)
 
     s3.delete_object(Bucket=bucket, Key=keys[0])
     s3.put_object(Bucket=bucket, Key=keys[-4], Body=paths[5].read_bytes())
     (second,) = run_local(*arguments)
-    assert second["found"] == {"listed": 16, "added": 0, "changed": 1, "deleted": 1, "left": 0}
+    assert second["found"] == {"listed": 16, "added": 0, "changed": 1, "deleted": 1, "left": 0, **known}
     catalog = open_catalog(f"s3://{bucket}/lake", "fruits")
     for table in ("embeddings", "coordinates"):
         rows = catalog.load_table(("fruits", table)).scan(selected_fields=("uri", "label")).to_arrow().to_pylist()
