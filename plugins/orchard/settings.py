@@ -67,8 +67,8 @@ class Settings:
     keep_days: float = 30.0  # then, older snapshots go, and with them what only they hold: time travel ends there
 
     max_reject_share: float = 0.05  # a run that rejects more of its photos fails
-    poll_seconds: float = 15.0  # between two looks at a step
-    log_seconds: float = 360.0  # to wait for a failed step's logs, which EMR brings every five minutes
+    poll_seconds: float = 15.0  # between two looks at a step or cluster
+    log_seconds: float = 360.0  # to wait for the logs of what failed, which EMR brings every five minutes
     console: str | None = None  # where people look at clusters, if not in the AWS console: http://localhost:5555
 
     def __post_init__(self) -> None:
