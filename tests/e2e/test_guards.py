@@ -80,7 +80,9 @@ def test_refused_at_once(lake: LakeUnderTest) -> None:
     )
     wait_until(lambda: _failed_runs(lake), seconds=60)
     lake.configure(region="us-east-1")
-    _assert_red_before_rent(lake.run("guards-region"), "us-east-1 is outside the EU, where the data are to stay")
+    _assert_red_before_rent(
+        lake.run("guards-region"), 'region: got "us-east-1", expected one in the EU, where the data are to stay'
+    )
     lake.configure()
     _assert_red_before_rent(
         lake.run("guards-params", components=3, variance=0.9),
