@@ -8,9 +8,6 @@ from functools import cache
 from io import BytesIO
 from pathlib import Path
 
-import numpy as np
-
-from local.sample_photos import LABELS, render
 from tests.kept import kept
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -56,6 +53,10 @@ def small(folder: Path) -> Path:
 
     Its embedding is the mean colour of each of 4 x 4 tiles of a photo, 48 numbers; OpenVINO runs it like any other.
     """
+    # Here, as the environments of other versions have not all of this.
+    import numpy as np
+
+    from local.sample_photos import LABELS, render
     from spark_jobs.extractor.artefact import Extractor, Spec
     from spark_jobs.extractor.engines import OpenVINOEngine
     from spark_jobs.extractor.photos import RECIPE, decode
