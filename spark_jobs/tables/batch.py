@@ -112,9 +112,12 @@ class Batch:
 
     def _take_over(self, lake: Lake) -> None:
         """Bring embeddings of other runs into this run's part under their new labels: one commit, all or nothing."""
+        # Spark 4.1 plans no MERGE from a view of a table: computed beforehand, it is a view of rows.
+        relabelled = self.rows.where("action = 'relabel'").select("uri", "etag", "label").localCheckpoint()
+        relabelled.createOrReplaceTempView("orchard_relabelled")
         lake.spark.sql(
             f"MERGE INTO {lake.name('embeddings')} AS held "
-            "USING (SELECT uri, etag, label FROM orchard_batch WHERE action = 'relabel') AS batch "
+            "USING orchard_relabelled AS batch "
             "ON held.extractor_id = :extractor AND held.run_id != :run "
             "AND held.uri = batch.uri AND held.etag = batch.etag "
             "WHEN MATCHED THEN UPDATE SET label = batch.label, run_id = :run",
