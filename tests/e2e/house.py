@@ -261,7 +261,7 @@ class LakeUnderTest:
             "extractor": self.house.artefact.stem,
             "database": self.database,
             "region": REGION,
-            "poll_seconds": 0.5,
+            "poll_seconds": 1,
             "log_seconds": 10,
             "console": self.house.stack.emr_url,
             "tags": TAGS,

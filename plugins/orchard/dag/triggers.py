@@ -36,6 +36,9 @@ class _Wait(BaseTrigger):
         unanswered, shown = 0, None
         async with await hook("emr", self.region).get_async_conn() as emr:
             while True:
+                # Before the first look, too: Airflow takes a task that goes on before its scheduler has heard that it
+                # was deferred for one that died, and tries again.
+                await asyncio.sleep(self.poll_seconds)
                 try:
                     seen, event = await self._look(emr)
                 except (ClientError, BotoCoreError) as error:
@@ -51,7 +54,6 @@ class _Wait(BaseTrigger):
                     if event is not None:
                         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
                         return
-                await asyncio.sleep(self.poll_seconds)
 
 
 class ClusterTrigger(_Wait):
