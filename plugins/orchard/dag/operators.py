@@ -98,6 +98,8 @@ class RunStepOperator(EmrAddStepsOperator):
         if found := emr.find_step(self.hook.conn, self.cluster_id, wanted):
             self._step_id = found["Id"]
             self.log.info("Step %s is there already, and %s.", self._step_id, found["Status"]["State"])
+            if found["Status"]["State"] in emr.DONE:
+                return self.resume(context, {"state": found["Status"]["State"]}, found["Id"])
         else:
             never_twice(self.hook.conn, "AddJobFlowSteps")
             (self._step_id,) = self.hook.add_job_flow_steps(job_flow_id=self.cluster_id, steps=[wanted])

@@ -1,4 +1,4 @@
-"""What a step's task says of an end that it did not expect."""
+"""What a step's task makes of an end that it did not expect, and of one that was there before it."""
 
 from typing import Any
 from unittest.mock import PropertyMock
@@ -8,8 +8,10 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 from botocore.stub import Stubber
 
+from orchard.cluster.request import STEPS
 from orchard.dag import operators
 from orchard.dag.operators import RunStepOperator
+from orchard.plan import Plan
 from tests.plans import CODE, plan, settings
 
 CLUSTER, STEP = "j-1", "s-1"
@@ -26,6 +28,17 @@ class Hook:
 def emr() -> Any:
     """Make a client of EMR whose answers a test gives; EMR's own model checks them."""
     return boto3.client("emr", region_name="eu-west-1", aws_access_key_id="test", aws_secret_access_key="test")
+
+
+@pytest.fixture
+def operator(emr: Any, aws: Any, bucket: str, monkeypatch: pytest.MonkeyPatch) -> RunStepOperator:
+    """Make the task of step 1, on a real S3 and that client."""
+    monkeypatch.setattr(operators, "client", lambda *_: aws.client("s3"))
+    monkeypatch.setattr(operators, "read_settings", lambda: settings(log_seconds=0.0))
+    monkeypatch.setattr(operators, "show_cluster", lambda *_: None)  # in the UI
+    monkeypatch.setattr(RunStepOperator, "hook", PropertyMock(return_value=Hook(emr)))
+    given = plan(lake=f"s3://{bucket}/lake", added=1).to_dict()
+    return RunStepOperator(task_id="extract", step="extract", cluster_id=CLUSTER, plan=given, code=CODE)
 
 
 @pytest.mark.parametrize(
@@ -49,18 +62,11 @@ def test_a_step_that_ended_badly(
     error: type[Exception],
     message: str,
     emr: Any,
-    aws: Any,
-    bucket: str,
-    monkeypatch: pytest.MonkeyPatch,
+    operator: RunStepOperator,
 ) -> None:
     status: dict[str, Any] = {"State": cluster}
     if cluster == "TERMINATING":
         status["StateChangeReason"] = {"Code": "USER_REQUEST", "Message": "Terminated by user request"}
-    monkeypatch.setattr(operators, "client", lambda *_: aws.client("s3"))
-    monkeypatch.setattr(operators, "read_settings", lambda: settings(log_seconds=0.0))
-    monkeypatch.setattr(RunStepOperator, "hook", PropertyMock(return_value=Hook(emr)))
-    given = plan(lake=f"s3://{bucket}/lake").to_dict()
-    operator = RunStepOperator(task_id="extract", step="extract", cluster_id=CLUSTER, plan=given, code=CODE)
     with Stubber(emr) as stub:
         stub.add_response("describe_cluster", {"Cluster": {"Id": CLUSTER, "Status": status}})
         stub.add_response("describe_step", {"Step": {"Id": STEP, "Status": {"State": step}}})
@@ -69,3 +75,20 @@ def test_a_step_that_ended_badly(
         stub.assert_no_pending_responses()
     assert str(raised.value) == message
     assert type(raised.value) is error
+
+
+def test_a_step_that_is_done_already_is_not_waited_for(
+    emr: Any, aws: Any, bucket: str, operator: RunStepOperator
+) -> None:
+    """A task that goes on within a moment of its deferral may be taken by Airflow for one that died."""
+    given = Plan.from_dict(operator.plan)
+    key = f"lake/steps/{given.run_id}/extract.json"
+    aws.client("s3").put_object(Bucket=bucket, Key=key, Body=b'{"photos": 1}')
+    wanted = STEPS["extract"](given, CODE)
+    with Stubber(emr) as stub:
+        stub.add_response("describe_cluster", {"Cluster": {"Id": CLUSTER, "Status": {"State": "WAITING"}}})
+        there = {"Id": STEP, "Name": wanted["Name"], "Status": {"State": "COMPLETED"}}
+        there["Config"] = {"Args": wanted["HadoopJarStep"]["Args"]}
+        stub.add_response("list_steps", {"Steps": [there]})
+        assert operator.execute({}) == STEP
+        stub.assert_no_pending_responses()
