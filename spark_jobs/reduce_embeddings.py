@@ -67,8 +67,8 @@ def reduce_run(lake: Lake, run_id: str, extractor_id: str, options: Options) -> 
         return Reduced(total.count, len(total.labels), shrinkage=recogniser.shrinkage, accuracy=accuracy)
     placed = coordinates.update(lake, extractor_id, total, options.request, options.refit)
     basis = placed.basis
-    exported = exports.update(lake, run_id, extractor_id, basis.basis_id)
-    files = pictures.update(lake, extractor_id, basis, total)
+    exported = exports.update(lake, run_id, extractor_id, basis.basis_id, placed.rows)
+    files = pictures.update(lake, extractor_id, basis, total, placed.rows)
     _LOG.info("Variance explained by the components:\n%s", pictures.print_table(pictures.variance_table(basis)))
     _LOG.info(
         "Basis %s: %s; it captures %.2f%% of the variance, %.2f%% of what the best of its size would.",

@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import matplotlib as mpl
 import numpy as np
@@ -26,15 +26,21 @@ _READ = 200_000  # photos whose coordinates are read for it, of the newest runs:
 _NAMED = 24  # labels that get their name in the map; more would cover each other
 
 
-def update(lake: Lake, extractor_id: str, basis: Basis, total: Moments) -> list[str]:
-    """Write ``variance.csv``, and ``variance`` and ``map`` as PNG and SVG, beside the exports; return their paths."""
+def update(lake: Lake, extractor_id: str, basis: Basis, total: Moments, placed: Mapping[str, int]) -> list[str]:
+    """Write ``variance.csv``, and ``variance`` and ``map`` as PNG and SVG, beside the exports; return their paths.
+
+    Parameters
+    ----------
+    placed : Mapping of str to int
+        Rows of each run in `coordinates`.
+    """
     here = exports.folder(extractor_id, basis.basis_id)
     store = objects.open_root(lake.location.root)
     rows = variance_table(basis)
     table = io.BytesIO()
     pa.csv.write_csv(rows, table)
     obstore.put(store, f"{here}/variance.csv", table.getvalue())
-    points = _sample(lake, extractor_id, basis.basis_id)
+    points = _sample(lake, extractor_id, basis.basis_id, placed)
     means = basis.project(total.means.astype(np.float32))
     written = [f"{here}/variance.csv"]
     written += _draw(store, f"{here}/variance", lambda axes: _draw_variance(axes, rows, basis))
@@ -68,9 +74,8 @@ def print_table(rows: pa.Table, head: int = 20) -> str:
     return "\n".join(lines)
 
 
-def _sample(lake: Lake, extractor_id: str, basis_id: str) -> pa.Table:
+def _sample(lake: Lake, extractor_id: str, basis_id: str, placed: Mapping[str, int]) -> pa.Table:
     """Take some photos of the newest runs: label, and the first two coordinates (0 where there is but one)."""
-    placed = lake.parts("coordinates", extractor_id=extractor_id, basis_id=basis_id)
     newest = lake.table("moments", extractor_id=extractor_id).orderBy(F.desc("created_at")).select("run_id")
     runs: list[str] = []
     read = 0

@@ -8,7 +8,7 @@ Only the parts of runs that changed are written again; the row counts in the nam
 import io
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import obstore
@@ -33,8 +33,13 @@ def folder(extractor_id: str, basis_id: str) -> str:
     return f"exports/{extractor_id}/{basis_id}"
 
 
-def update(lake: Lake, run_id: str, extractor_id: str, basis_id: str) -> int:
+def update(lake: Lake, run_id: str, extractor_id: str, basis_id: str, placed: Mapping[str, int]) -> int:
     """Write the exports of this run and of those that are not up to date; remove those of other bases.
+
+    Parameters
+    ----------
+    placed : Mapping of str to int
+        Rows of each run in `coordinates`.
 
     Returns
     -------
@@ -42,7 +47,6 @@ def update(lake: Lake, run_id: str, extractor_id: str, basis_id: str) -> int:
         Rows written.
     """
     here = folder(extractor_id, basis_id)
-    placed = lake.parts("coordinates", extractor_id=extractor_id, basis_id=basis_id)
     written: Counter[str] = Counter()
     store = objects.open_root(lake.location.root)
     for path in _paths(store, f"{here}/coordinates.parquet"):

@@ -4,7 +4,8 @@ The table holds one basis an extractor at any moment: a new one replaces all row
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -35,6 +36,8 @@ class Placed:
         Variance that the basis captures, over what the best of its size would, and over all.
     projected : int
         Photos whose coordinates were computed.
+    rows : Mapping of str to int
+        What the table holds now: rows of each run.
     """
 
     basis: Basis
@@ -42,27 +45,31 @@ class Placed:
     captured_of_best: float
     captured: float
     projected: int
+    rows: Mapping[str, int]
 
 
 def update(lake: Lake, extractor_id: str, total: Moments, request: Request, refit: str) -> Placed:
     """Keep or fit the basis, and bring the table `coordinates` up to date with `embeddings`."""
     held = lake.parts("embeddings", extractor_id=extractor_id)
-    in_use = _in_use(lake, extractor_id)
+    stand: defaultdict[str, dict[str, int]] = defaultdict(dict)  # by basis and run
+    for part in lake.partitions("coordinates", extractor_id=extractor_id).collect():
+        stand[part.basis_id][part.run_id] = part.record_count
+    in_use = _in_use(lake, extractor_id, stand)
     basis, why = _choose(in_use, total, request, refit)
     if why is not None:
         _store(lake, extractor_id, basis, request, why)
-    placed = lake.parts("coordinates", extractor_id=extractor_id, basis_id=basis.basis_id)
+    placed = stand[basis.basis_id]
     missing = sorted(run for run in held if placed.get(run) != held[run])
     everything = F.col("extractor_id") == extractor_id
     if missing or placed.keys() - held.keys():
-        rows = lake.table("embeddings", extractor_id=extractor_id).where(run_in(missing))
+        photos = lake.table("embeddings", extractor_id=extractor_id).where(run_in(missing))
         columns = "uri string, etag string, label string, run_id string, coordinates array<float>"
-        projected = rows.select("uri", "etag", "label", "run_id", "embedding").mapInArrow(_projection(basis), columns)
+        projected = photos.select("uri", "etag", "label", "run_id", "embedding").mapInArrow(_projection(basis), columns)
         projected = projected.withColumns({"extractor_id": F.lit(extractor_id), "basis_id": F.lit(basis.basis_id)})
         stale = [*missing, *(placed.keys() - held.keys())]
         lake.replace_where("coordinates", projected, everything & run_in(stale) if placed else everything)
     of_best, of_all = basis.captured(total)
-    return Placed(basis, why, of_best, of_all, sum(held[run] for run in missing))
+    return Placed(basis, why, of_best, of_all, sum(held[run] for run in missing), held)
 
 
 def _choose(
@@ -83,13 +90,10 @@ def _choose(
     return (basis, None) if fitted.basis_id == basis.basis_id else (fitted, why)
 
 
-def _in_use(lake: Lake, extractor_id: str) -> tuple[Basis, Request] | None:
+def _in_use(lake: Lake, extractor_id: str, ids: Iterable[str]) -> tuple[Basis, Request] | None:
     """Load the basis that the coordinates stand in; before there are any, the newest."""
-    parts = lake.spark.table(f"{lake.name('coordinates')}.partitions").select("partition.*", "record_count")
-    used = parts.where((F.col("extractor_id") == extractor_id) & (F.col("record_count") > 0))
-    ids = [row.basis_id for row in used.select("basis_id").distinct().collect()]
     bases = lake.table("bases", extractor_id=extractor_id)
-    chosen = bases.where(F.col("basis_id").isin(ids)) if ids else bases
+    chosen = bases.where(F.col("basis_id").isin([*ids])) if ids else bases
     rows = chosen.orderBy(F.desc("created_at")).limit(1).collect()
     if not rows:
         return None

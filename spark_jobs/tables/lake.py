@@ -110,15 +110,14 @@ class Lake:
 
     def parts(self, *tables: str, **equals: str) -> dict[str, int]:
         """Count rows of each run in the tables together, from their metadata alone: {run_id: rows}, if any."""
-        parts = [
-            self.spark.table(f"{self.name(table)}.partitions")
-            .select("partition.*", "record_count")
-            .where(_condition(equals))
-            for table in tables
-        ]
-        counts = reduce(DataFrame.union, (part.select("run_id", "record_count") for part in parts))
-        rows = counts.groupBy("run_id").agg(F.sum("record_count").alias("rows")).collect()
-        return {row.run_id: row.rows for row in rows if row.rows}
+        parts = (self.partitions(table, **equals).select("run_id", "record_count") for table in tables)
+        rows = reduce(DataFrame.union, parts).groupBy("run_id").agg(F.sum("record_count").alias("rows")).collect()
+        return {row.run_id: row.rows for row in rows}
+
+    def partitions(self, table: str, **equals: str) -> DataFrame:
+        """Read which parts a table has, from its metadata alone: what they are partitioned by, and `record_count`."""
+        parts = self.spark.table(f"{self.name(table)}.partitions").select("partition.*", "record_count")
+        return parts.where(_condition(equals)).where("record_count > 0")
 
     def files(self, table: str, *conditions: tuple[str, str, Any]) -> list[Any]:
         """Find the files that may hold rows for which all conditions hold: by their bounds, without a Spark job.

@@ -63,6 +63,7 @@ def bring_aws(root: Path) -> None:
     command.chmod(0o755)
 
 
+@pytest.mark.long
 def test_a_node_boots_and_embeds_a_photo(root: Path, wheelhouse: Path, random_artefact: Path, tmp_path: Path) -> None:
     bring_aws(root)
     (photo,) = sample(tmp_path / "photos", per_label=1, labels=1)

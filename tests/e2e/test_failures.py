@@ -1,14 +1,20 @@
 """Runs that go wrong in the middle, and are mended, by the real scheduler on real servers."""
 
+import json
+
+import pytest
+
 from tests.e2e.contents import assert_as_from_scratch, contents
 from tests.e2e.house import REAPER, LakeUnderTest, Run, labels, sample
+
+pytestmark = pytest.mark.long
 
 TRIED_TWICE = [("extract", "FAILED")] * 2
 DONE = [("extract", "COMPLETED"), ("reduce", "COMPLETED")]
 
 
 def test_a_damaged_artefact_and_too_many_rejects(lake: LakeUnderTest) -> None:
-    """A step that fails, with the cluster kept and without; and a day of bad photos."""
+    """A step that fails, with the cluster kept and without; a day of bad photos; another basis, and maintenance."""
     apple, banana = labels(2)
     good = sample(apple, 0, 1, 2, 3) | sample(banana, 0, 1, 2, 3)
     lake.put(good)
@@ -71,6 +77,20 @@ def test_a_damaged_artefact_and_too_many_rejects(lake: LakeUnderTest) -> None:
     assert len(lake.clusters()) == 3
     assert lake.uris("embeddings") == lake.uris("coordinates") == sorted([*good, *more])
     assert contents(lake, "runs", "run_id", "embedded", "rejected") == [("failures-bad", 1, 3), ("failures-kept", 8, 0)]
+
+    other = lake.run("failures-none", components=3, maintain=True)
+    assert (other.state, other.states["maintain"], other.states["maintained"]) == ("success", "success", "success")
+    assert "why      another basis is asked for" in other.log("find_new_photos")
+    assert "there is nothing to extract" in other.log("extract")
+    assert other.xcom("check_run") == {"asked": 0, "embedded": 0, "rejected": 0}
+    assert_as_from_scratch(lake, components=3)
+    assert lake.uris("coordinates") == sorted([*good, *more])
+    assert _clusters(lake) == ["TERMINATED"] * 4
+    assert lake.steps(lake.clusters()[3]["Id"]) == [("reduce", "COMPLETED"), ("maintain", "COMPLETED")]
+    maintained = json.loads(lake.read(f"lake/steps/{other.plan['run_id']}/maintain.json"))
+    assert 0 < maintained["manifests_after"] < maintained["manifests_before"]
+    with lake.catalog() as catalog:
+        assert "orchard.maintained-at" in catalog.load_table((lake.database, "batches")).properties
 
 
 def _damage_artefact(lake: LakeUnderTest) -> None:

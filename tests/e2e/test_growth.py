@@ -32,7 +32,7 @@ BOTH_STEPS = [("extract", "COMPLETED"), ("reduce", "COMPLETED")]
 
 
 def test_days_of_growth(lake: LakeUnderTest) -> None:
-    """Growth, changes, deletions, bad photos; a day with nothing; the first day again; another basis, maintenance."""
+    """Growth, changes, deletions, bad photos; a day with nothing; the first day again."""
     lake.configure(max_reject_share=0.5)
     apple, banana, cherry = labels(3)
     good = sample(apple, 0, 1, 2, 3) | sample(banana, 0, 1, 2, 3)
@@ -110,21 +110,7 @@ def test_days_of_growth(lake: LakeUnderTest) -> None:
     assert_as_from_scratch(lake)
     _check_clusters(lake, 3)
 
-    other = lake.run("growth-4", components=3, maintain=True)
-    assert (other.state, other.states) == ("success", ALL_GREEN | {"maintain": "success", "maintained": "success"})
-    assert "why      another basis is asked for" in other.log("find_new_photos")
-    assert "there is nothing to extract" in other.log("extract")
-    assert other.xcom("check_run") == {"asked": 0, "embedded": 0, "rejected": 0}
-    assert_as_from_scratch(lake, components=3)
-    assert lake.uris("coordinates") == present
-    *_, last = lake.clusters()
-    assert (len(lake.clusters()), last["Status"]["State"]) == (4, "TERMINATED")
-    assert lake.steps(last["Id"]) == [("reduce", "COMPLETED"), ("maintain", "COMPLETED")]
-    maintained = json.loads(lake.read(f"lake/steps/{other.plan['run_id']}/maintain.json"))
-    assert 0 < maintained["manifests_after"] < maintained["manifests_before"]
-    with lake.catalog() as catalog:
-        assert "orchard.maintained-at" in catalog.load_table((lake.database, "batches")).properties
-    assert [run for (run,) in contents(lake, "runs", "run_id")] == ["growth-1", "growth-2", "growth-4"]
+    assert [run for (run,) in contents(lake, "runs", "run_id")] == ["growth-1", "growth-2"]
 
 
 def _check_clusters(lake: LakeUnderTest, count: int) -> None:

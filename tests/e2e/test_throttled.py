@@ -1,6 +1,10 @@
 """An account whose EMR is busy: three calls of ten are refused."""
 
+import pytest
+
 from tests.e2e.house import House, LakeUnderTest, labels, sample
+
+pytestmark = pytest.mark.long
 
 PHOTOS = sample(labels(1)[0], 0, 1, 2, 3)
 

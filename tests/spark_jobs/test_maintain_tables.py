@@ -49,6 +49,7 @@ def metadata(lake: Lake, table: str, part: str) -> list[Any]:
     return lake.spark.sql(f"SELECT * FROM {lake.name(table)}.{part}").collect()
 
 
+@pytest.mark.long
 def test_a_maintained_lake_grows_as_one_that_is_not(
     spark: None, small_artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -161,13 +161,16 @@ def test_without_extractor_and_weights_it_says_how_to_give_them(tmp_path: Path) 
 MOMENTS = ("embeddings/data/**/*.parquet", "moments/metadata/*.json", "coordinates/data/**/*.parquet")
 
 
-def test_killed_at_any_moment_and_run_again(small_artefact: Path, tmp_path: Path, run_local: RunLocal) -> None:
+@pytest.mark.parametrize("moments", [MOMENTS[-1:], pytest.param(MOMENTS[:-1], marks=pytest.mark.long)], ids=len)
+def test_killed_at_any_moment_and_run_again(
+    moments: tuple[str, ...], small_artefact: Path, tmp_path: Path, run_local: RunLocal
+) -> None:
     """SIGKILL to the whole process group while it writes; the next run ends with the tables of an undisturbed one."""
     photos, lake, undisturbed = tmp_path / "photos", tmp_path / "killed", tmp_path / "undisturbed"
     paths = sample(photos, per_label=10)
     options = ("--extractor", small_artefact, "--components", "5", "--refit", "always")
     run_local(photos, "--lake", lake, *options)
-    for day, moment in enumerate(MOMENTS):
+    for day, moment in enumerate(moments):
         paths[2 * day].unlink()
         shutil.copy(paths[-1 - day], paths[2 * day + 1])
         _kill(lake, moment, "run_local", photos, "--lake", lake, *options)
@@ -209,6 +212,7 @@ def _kill(lake: Path, moment: str, command: str, *arguments: str | Path) -> None
     assert "log level" not in said.read_text(), "the JVM says what it made up for its shell (tables/log4j2.properties)"
 
 
+@pytest.mark.long
 def test_real_photos(
     real_artefact: Path, shared: Path, tmp_path: Path, figures: list[str], run_local: RunLocal, call: Call
 ) -> None:

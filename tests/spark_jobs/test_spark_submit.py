@@ -11,7 +11,7 @@ import pyspark
 
 from orchard.lake.tables import open_catalog
 from orchard.photos.discovery import find
-from spark_jobs.tables.session import JARS
+from spark_jobs.tables.session import JARS, JVM
 from tests.lakes import SLOTS, sample
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -30,6 +30,7 @@ def test_both_steps(random_artefact: Path, tmp_path: Path) -> None:
         script = shutil.copy(REPOSITORY / "spark_jobs" / f"{step}.py", tmp_path / "code")
         command = [
             *(str(Path(pyspark.__file__).parent / "bin" / "spark-submit"), "--master", f"local[{SLOTS}]"),
+            *("--driver-java-options", JVM),
             *("--driver-class-path", os.pathsep.join(map(str, JARS.glob("*.jar")))),
             *("--py-files", package, script),
             *("--lake", lake, "--run-id", "r1", *arguments),

@@ -85,6 +85,7 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+@pytest.mark.long
 def test_the_whole_story(folder: Path) -> None:
     with socket.socket() as taken:
         with suppress(OSError):  # somebody else has it
