@@ -52,6 +52,7 @@ def shim(folder: Path, name: str, script: str) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_it_installs_once(wheelhouse: Path, install: Install, aws: Aws, bucket: str, prefix: Path) -> None:
     """What Spark then does with it is test_clean_root's."""
     address = put(aws, bucket, wheelhouse)

@@ -39,10 +39,13 @@ def drawn(seed: int) -> list[dict[str, str]]:
 @pytest.mark.parametrize(
     ("history", "redo"),
     [
-        ([RELABELLED | {NAMES[12]: "put"}, {NAMES[0]: "relabel", NAMES[1]: "delete", NAMES[2]: "put"}], 1),
-        (drawn(0), 2),
+        pytest.param(
+            [RELABELLED | {NAMES[12]: "put"}, {NAMES[0]: "relabel", NAMES[1]: "delete", NAMES[2]: "put"}],
+            1,
+            id="relabelled",
+        ),
+        pytest.param(drawn(0), 2, id="drawn", marks=pytest.mark.long),
     ],
-    ids=["relabelled", "drawn"],
 )
 def test_history_equals_from_scratch(
     history: list[dict[str, str]], redo: int, spark: None, pictures: list[Path], small_artefact: Path, tmp_path: Path

