@@ -101,7 +101,8 @@ PYTEST = .venv/bin/python -m pytest --numprocesses 2 --dist loadscope --no-loads
 
 test: setup ## the tests but the longest; photos and weights in ../shared are used where they are
 	$(PYTEST) -m "not long"
-	@echo "Left out: what takes minutes more, such as services killed in the middle of a run. make test-all runs that, too;"
+	@echo "Left out, for make test-all: the whole demo; runs that fail and are mended, or are stopped or killed midway;"
+	@echo "table maintenance, Databricks' tasks, a node's installation; the accuracy on real photos."
 	@echo "make test-airflow31 and make test-spark4 run the tests on the other versions."
 
 test-all: setup ## all tests
