@@ -131,7 +131,9 @@ class House:
     def start_service(self, name: str) -> None:
         """Start a service again: `airflow standalone` does not."""
         command, log = [sys.executable, "-m", "airflow", name], self.airflow.log_file
-        self._replacements.append(Guarded.start(command, self.airflow.home, self.airflow.settings(), log))
+        guard = Guarded.start(command, self.airflow.home, self.airflow.settings(), log)
+        self._replacements.append(guard)
+        wait_until(lambda: _find(psutil.Process(guard.pid), lambda command: name in command))
 
     def _service(self, name: str) -> psutil.Process:
         for guard in (self.process, *self._replacements):
@@ -234,6 +236,11 @@ class Run:
                 one = json.loads(line)
                 events.append(str(one.get("event", "")) + (f"\n{one['error_detail']}" if "error_detail" in one else ""))
         return "\n".join(events)
+
+    def told(self) -> str:
+        """Say what became of each task, and what the failed ones logged."""
+        logs = (f"{task}: {self.log(task)}" for task, state in self.states.items() if state == "failed")
+        return "\n".join([str(self.states), *logs])
 
     def clear(self, **options: Any) -> None:
         """Clear all of the run's tasks, as in the UI: it is done again."""
@@ -344,7 +351,7 @@ class LakeUnderTest:
 
     def assert_done_once(self, run: Run, photos: Iterable[str]) -> None:
         """Check that a run had one cluster ever, on it each step once, and has each photo once in the tables."""
-        assert run.state == "success", run.states
+        assert run.state == "success", run.told()
         (cluster,) = self.clusters()
         assert self.steps(cluster["Id"]) == [("extract", "COMPLETED"), ("reduce", "COMPLETED")]
         assert self.uris("embeddings") == self.uris("coordinates") == sorted(photos)

@@ -35,7 +35,7 @@ def test_a_damaged_artefact_and_too_many_rejects(lake: LakeUnderTest) -> None:
     _mend_artefact(lake)
     kept.clear(task_ids=["extract"], include_downstream=True)
     mended = lake.house.wait("failures-kept")
-    assert mended.state == "success", mended.states
+    assert mended.state == "success", mended.told()
     assert f"Cluster {cluster['Id']} is this run's already, and WAITING." in mended.log("create_cluster")
     assert _clusters(lake) == ["TERMINATED"]
     assert lake.steps(cluster["Id"]) == [*TRIED_TWICE, *DONE]
@@ -72,7 +72,7 @@ def test_a_damaged_artefact_and_too_many_rejects(lake: LakeUnderTest) -> None:
     lake.configure(max_reject_share=0.8)
     rejected.clear(task_ids=["check_run"], include_downstream=True)
     passed = lake.house.wait("failures-bad")
-    assert passed.state == "success", passed.states
+    assert passed.state == "success", passed.told()
     assert _asset_events(passed) == 3
     assert len(lake.clusters()) == 3
     assert lake.uris("embeddings") == lake.uris("coordinates") == sorted([*good, *more])

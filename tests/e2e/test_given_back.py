@@ -139,7 +139,7 @@ def test_clusters_that_do_not_last(house: House, lake: LakeUnderTest) -> None:
 
     run.clear()
     run = house.wait(run_id)
-    assert run.state == "success", run.states
+    assert run.state == "success", run.told()
     *_, last = lake.clusters()
     assert lake.steps(last["Id"]) == [("extract", "COMPLETED"), ("reduce", "COMPLETED")]
     assert lake.uris("embeddings") == lake.uris("coordinates") == sorted(PHOTOS)
@@ -158,7 +158,7 @@ def test_step_cleared_while_it_runs(house: House, lake: LakeUnderTest) -> None:
     house.wait_for_task(run_id, "extract", "deferred")
     Run(house, DAILY, run_id).clear(task_ids=["extract"])
     run = house.wait(run_id)
-    assert run.state == "success", run.states
+    assert run.state == "success", run.told()
     (cluster,) = lake.clusters()
     assert lake.steps(cluster["Id"]) == [("extract", "CANCELLED"), ("extract", "COMPLETED"), ("reduce", "COMPLETED")]
     assert lake.uris("embeddings") == lake.uris("coordinates") == sorted(PHOTOS)

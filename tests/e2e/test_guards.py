@@ -41,7 +41,7 @@ def test_a_look_a_limit_and_a_prefix_emptied(lake: LakeUnderTest) -> None:
     assert (lake.clusters(), contents(lake, "batches", "uri")) == ([], [])
 
     limited = lake.run("guards-limit", limit=3)
-    assert limited.state == "success", limited.states
+    assert limited.state == "success", limited.told()
     assert "8 listed: 3 new, 0 changed, 0 deleted; 5 left for a later run" in limited.log("find_new_photos")
     assert lake.uris("embeddings") == lake.uris("coordinates") == sorted(north)
     assert contents(lake, "runs", "run_id", "added", "left") == [("guards-limit", 3, 5)]
@@ -60,7 +60,7 @@ def test_a_look_a_limit_and_a_prefix_emptied(lake: LakeUnderTest) -> None:
     assert _clusters(lake) == ["TERMINATED"]
 
     meant = lake.run("guards-meant", mass_deletion_meant=True, plan_only=True)
-    assert meant.state == "success", meant.states
+    assert meant.state == "success", meant.told()
     assert meant.plan | {"added": 5, "changed": 0, "deleted": 3, "left": 0} == meant.plan
 
 

@@ -43,7 +43,7 @@ def test_emr_while_a_step_runs(house: House, lake: LakeUnderTest) -> None:
     assert house.client.run(DAILY, run_id)["state"] == "running"
     house.start_emr()
     run = house.wait(run_id)
-    assert run.state == "success", run.states
+    assert run.state == "success", run.told()
     (cluster,) = lake.clusters()
     assert lake.steps(cluster["Id"]) == [("extract", "FAILED"), ("extract", "COMPLETED"), ("reduce", "COMPLETED")]
     assert "The local EMR was restarted while this step ran" in run.log("extract", 1)
