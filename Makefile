@@ -99,11 +99,14 @@ lint-infra: .venv-infra/installed ## cfn-lint and checkov on infra/orchard.yaml;
 # Two processes: one waits for Airflow while the other computes.
 PYTEST = .venv/bin/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder --durations 10
 
+define SAY_LEFT_OUT
+echo "Left out, for make test-all: the whole demo; runs that fail and are mended, or are stopped or killed midway;"; \
+echo "table maintenance, Databricks' tasks, a node's installation; the accuracy on real photos."; \
+echo "make test-airflow31 and make test-spark4 run the tests on the other versions."
+endef
+
 test: setup ## the tests but the longest; photos and weights in ../shared are used where they are
-	$(PYTEST) -m "not long"
-	@echo "Left out, for make test-all: the whole demo; runs that fail and are mended, or are stopped or killed midway;"
-	@echo "table maintenance, Databricks' tasks, a node's installation; the accuracy on real photos."
-	@echo "make test-airflow31 and make test-spark4 run the tests on the other versions."
+	$(PYTEST) -m "not long"; ended=$$?; $(SAY_LEFT_OUT); exit $$ended
 
 test-all: setup ## all tests
 	$(PYTEST)

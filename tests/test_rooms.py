@@ -82,7 +82,11 @@ NEVER = [
         "airflow",
         "run_local, Databricks and notebooks use them",
     ),
-    ("spark_jobs.exact", f"{DRIVES} pandas", "the law of the house, tried on plain arrays"),
+    (
+        "spark_jobs.exact",
+        f"{DRIVES} pandas pyarrow scipy sklearn",
+        "the law of the house, tried on plain arrays: NumPy alone",
+    ),
     ("spark_jobs.extractor", f"{DRIVES} pyarrow", "from bytes to an embedding, wherever the bytes come from"),
     (
         "spark_jobs.running",
@@ -95,11 +99,11 @@ NEVER = [
 
 
 def names(path: Path) -> Iterator[str]:
-    """Yield what a file imports, wherever in it, as dotted names."""
+    """Yield what a file imports, wherever in it, as dotted names; ruff lets no import be relative."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"), str(path))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        elif isinstance(node, ast.ImportFrom) and node.module:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
             yield from (str(arg.value) for arg in node.args if isinstance(arg, ast.Constant))
@@ -155,20 +159,24 @@ def test_no_arrow_goes_upwards() -> None:
 
 
 def test_a_room_imports_what_it_may() -> None:
+    """What it imports beyond that is a new arrow: either the thing stands in the wrong room, or MAY is to say so."""
     used: dict[str, set[str]] = {name: set() for name in MAY}
+    wrong = []
     for module, path in files():
         here = room(module)
         if here.endswith(("__init__", "__main__")):  # say what the package is, and start a command by its name
             continue
         assert here in MAY, f"{here} is a new room: say in MAY what it may import"
-        used[here] |= {room(name) for name in names(path) if name.partition(".")[0] in PACKAGES} - {
-            here,
-            "orchard.__version__",
-        }
-        used[here].discard("orchard.__version__")
-    may = {here: {*allowed.split()} for here, allowed in MAY.items()}
-    assert {here: rooms - may[here] for here, rooms in used.items() if rooms - may[here]} == {}
-    assert {here: may[here] - rooms for here, rooms in used.items() if may[here] - rooms} == {}, "nobody needs that"
+        for name in names(path):
+            there = room(name)
+            if name.partition(".")[0] not in PACKAGES or there in (here, "orchard.__version__"):
+                continue
+            used[here].add(there)
+            if there not in MAY[here].split():
+                wrong.append(f"{path.relative_to(REPOSITORY)} imports {name}; {here} may import: {MAY[here] or 'none'}")
+    assert wrong == []
+    unused = {here: {*allowed.split()} - used[here] for here, allowed in MAY.items()}
+    assert {here: rooms for here, rooms in unused.items() if rooms} == {}, "nobody needs that"
 
 
 @pytest.mark.parametrize(("rooms", "packages", "why"), NEVER, ids=lambda one: one.partition(" ")[0])
@@ -182,7 +190,7 @@ def test_what_a_room_never_imports(rooms: str, packages: str, why: str) -> None:
         for name in names(path)
         if name.partition(".")[0] in packages.split()
     }
-    assert not wrong, why
+    assert not wrong, f"{wrong}: {why}"
 
 
 def test_nor_does_anything_that_the_control_plane_imports(tmp_path: Path) -> None:
@@ -207,8 +215,7 @@ def test_a_worker_starts_with_little(tmp_path: Path) -> None:
 def test_the_check_sees_what_it_should(tmp_path: Path) -> None:
     path = tmp_path / "example.py"
     path.write_text(
-        "import a.b\nfrom c.d import e\nfrom . import f\n"
-        "def g():\n    import h, i as j\n    importlib.import_module('k.l')\n"
+        "import a.b\nfrom c.d import e\ndef g():\n    import h, i as j\n    importlib.import_module('k.l')\n"
     )
     assert {*names(path)} == {"a.b", "c.d.e", "h", "i", "k.l"}
     assert [room(one) for one in ("orchard.lake.tables.open_catalog", "orchard.aws.client", "local.emr.app")] == [
