@@ -84,8 +84,8 @@ NEVER = [
     ),
     (
         "spark_jobs.exact",
-        f"{DRIVES} pandas pyarrow scipy sklearn",
-        "the law of the house, tried on plain arrays: NumPy alone",
+        f"{DRIVES} pandas pyarrow sklearn",
+        "the law of the house, tried on plain arrays",
     ),
     ("spark_jobs.extractor", f"{DRIVES} pyarrow", "from bytes to an embedding, wherever the bytes come from"),
     (
