@@ -84,7 +84,7 @@ NEVER = [
     ),
     (
         "spark_jobs.exact",
-        f"{DRIVES} pandas pyarrow sklearn",
+        f"{DRIVES} pandas sklearn",
         "the law of the house, tried on plain arrays",
     ),
     ("spark_jobs.extractor", f"{DRIVES} pyarrow", "from bytes to an embedding, wherever the bytes come from"),
