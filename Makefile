@@ -106,7 +106,7 @@ echo "make test-airflow31 and make test-spark4 run the tests on the other versio
 endef
 
 test: setup ## the tests but the longest; photos and weights in ../shared are used where they are
-	$(PYTEST) -m "not long"; ended=$$?; $(SAY_LEFT_OUT); exit $$ended
+	@$(PYTEST) -m "not long"; ended=$$?; $(SAY_LEFT_OUT); exit $$ended
 
 test-all: setup ## all tests
 	$(PYTEST)

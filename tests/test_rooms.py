@@ -82,11 +82,7 @@ NEVER = [
         "airflow",
         "run_local, Databricks and notebooks use them",
     ),
-    (
-        "spark_jobs.exact",
-        f"{DRIVES} pandas sklearn",
-        "the law of the house, tried on plain arrays",
-    ),
+    ("spark_jobs.exact", f"{DRIVES} pandas sklearn", "the law of the house, tried on plain arrays"),
     ("spark_jobs.extractor", f"{DRIVES} pyarrow", "from bytes to an embedding, wherever the bytes come from"),
     (
         "spark_jobs.running",

@@ -4,7 +4,7 @@ The table holds one basis an extractor at any moment: a new one replaces all row
 """
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -51,14 +51,14 @@ class Placed:
 def update(lake: Lake, extractor_id: str, total: Moments, request: Request, refit: str) -> Placed:
     """Keep or fit the basis, and bring the table `coordinates` up to date with `embeddings`."""
     held = lake.parts("embeddings", extractor_id=extractor_id)
-    stand: defaultdict[str, dict[str, int]] = defaultdict(dict)  # by basis and run
+    rows: defaultdict[str, Counter[str]] = defaultdict(Counter)  # of each run, by basis
     for part in lake.partitions("coordinates", extractor_id=extractor_id).collect():
-        stand[part.basis_id][part.run_id] = part.record_count
-    in_use = _in_use(lake, extractor_id, stand)
+        rows[part.basis_id][part.run_id] += part.record_count
+    in_use = _in_use(lake, extractor_id, rows)
     basis, why = _choose(in_use, total, request, refit)
     if why is not None:
         _store(lake, extractor_id, basis, request, why)
-    placed = stand[basis.basis_id]
+    placed = rows[basis.basis_id]
     missing = sorted(run for run in held if placed.get(run) != held[run])
     everything = F.col("extractor_id") == extractor_id
     if missing or placed.keys() - held.keys():

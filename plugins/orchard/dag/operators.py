@@ -98,7 +98,7 @@ class RunStepOperator(EmrAddStepsOperator):
         if found := emr.find_step(self.hook.conn, self.cluster_id, wanted):
             self._step_id = found["Id"]
             self.log.info("Step %s is there already, and %s.", self._step_id, found["Status"]["State"])
-            if found["Status"]["State"] in emr.DONE:
+            if found["Status"]["State"] in emr.DONE:  # Airflow may try again what goes on too soon
                 return self.resume(context, {"state": found["Status"]["State"]}, found["Id"])
         else:
             never_twice(self.hook.conn, "AddJobFlowSteps")

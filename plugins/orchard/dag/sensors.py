@@ -95,10 +95,10 @@ class ClusterReadySensor(_ClusterSensor):
             if folder := logs.bootstrap_logs(cluster):
                 logs.tell(self.log, client("s3", self._region), folder, read_settings().log_seconds)
             raise AirflowFailException(f"{why}{never}. Clear the run's tasks to do it again.")
-        ready = cluster["Status"]["State"] in self.waits_for
-        if ready:
-            self.log.info("Cluster %s is %s.", self.job_flow_id, cluster["Status"]["State"])
-        return ready
+        state = cluster["Status"]["State"]
+        if state in self.waits_for:
+            self.log.info("Cluster %s is %s.", self.job_flow_id, state)
+        return state in self.waits_for
 
     def _too_late(self, cluster: Mapping[str, Any]) -> str:
         return ": it is given back. EMR on EC2 takes five to seven; clear the run's tasks to do it again."
