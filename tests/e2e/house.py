@@ -237,6 +237,14 @@ class Run:
                 events.append(str(one.get("event", "")) + (f"\n{one['error_detail']}" if "error_detail" in one else ""))
         return "\n".join(events)
 
+    def broken_off(self, task_id: str) -> set[int]:
+        """The attempts that Airflow broke off itself.
+
+        A deferred task that goes on before a starved scheduler heard of its deferral passes for one that died.
+        """
+        asked = {"dag_id": self.dag_id, "run_id": self.run_id, "task_id": task_id, "event": "state mismatch"}
+        return {one["try_number"] for one in self.house.client.call("GET", "/eventLogs", params=asked)["event_logs"]}
+
     def told(self) -> str:
         """Say what became of each task, and what the failed ones logged."""
         logs = (f"{task}: {self.log(task)}" for task, state in self.states.items() if state == "failed")
