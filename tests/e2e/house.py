@@ -238,7 +238,7 @@ class Run:
         return "\n".join(events)
 
     def broken_off(self, task_id: str) -> set[int]:
-        """The attempts that Airflow broke off itself.
+        """Return the attempts that Airflow broke off itself.
 
         A deferred task that goes on before a starved scheduler heard of its deferral passes for one that died.
         """
