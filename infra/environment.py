@@ -1,7 +1,6 @@
 """Environment: what one deployment is, read from ``infra/environments/<name>.toml``; frozen, and refused when wrong."""
 
 import functools
-import itertools
 import re
 import tomllib
 from collections.abc import Mapping
@@ -9,14 +8,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-import botocore.session
 from pydantic import AfterValidator, Field, ValidationError
 
 from infra.errors import InfraError
 from infra.parameters import DERIVED
 from orchard.instances import INSTANCES
 from orchard.mistakes import Mistake, Written, like, mistakes, one_of, refusal, rule, shown
-from orchard.settings import EU_REGIONS, Settings, SettingsError, in_the_eu
+from orchard.settings import A_REGION, Settings, SettingsError, in_the_eu
 from spark_jobs.extractor.architectures import ARCHITECTURES, DEFAULT
 
 FOLDER = Path(__file__).parent / "environments"
@@ -73,10 +71,7 @@ class File(Written):
     outside_eu: bool = False
     region: Annotated[
         str,
-        rule(
-            lambda region: region in _regions(), "a region that boto knows of",
-            f"correct it; those in the EU are {', '.join(EU_REGIONS)}",
-        ),
+        A_REGION,
         in_the_eu("outside_eu = true"),
     ] = "eu-west-1"  # fmt: skip
     account: Annotated[str, like(r"^\d{12}$", "12 digits in quotes")] | None = None  # the only one to deploy into
@@ -173,12 +168,5 @@ def read(name: str, folder: Path = FOLDER) -> Environment:
 
 
 @functools.cache
-def _regions() -> frozenset[str]:
-    """Return all regions that boto knows, in all partitions."""
-    session = botocore.session.get_session()
-    names = (session.get_available_regions("ec2", one) for one in session.get_available_partitions())
-    return frozenset(itertools.chain.from_iterable(names))
-
-
 def _short(path: Path) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

@@ -127,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run step 1 from its command line."""
     args = parse(argv)
     log_to_stderr()
-    location = LakeLocation.parse(args.lake, args.database)
+    location = LakeLocation.of(args)
     with Outcome(location.root, args.run_id, "extract").told() as outcome:
         extractor = Extractor.from_bytes(read_whole(args.extractor))
         lake = open_lake(location, f"orchard extract {args.run_id}")

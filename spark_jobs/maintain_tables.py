@@ -78,7 +78,8 @@ def maintain(lake: Lake, keep_days: float, now: datetime | None = None) -> Maint
 
 def _maintain_table(lake: Lake, name: str, expire_before: datetime, orphans_before: datetime) -> Maintained:
     iceberg = lake.spark._jvm.org.apache.iceberg  # type: ignore[union-attr]
-    table = iceberg.spark.Spark3Util.loadIcebergTable(lake.spark._jsparkSession, lake.name(name))
+    table = lake.iceberg(name)
+    lake.location.demand_home(table.location())  # what lies elsewhere may be another lake's: no file of it is an orphan
     actions = iceberg.spark.actions.SparkActions.get(lake.spark._jsparkSession)
     done = Maintained(tables=1)
     if table.currentSnapshot() is not None:
@@ -146,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the maintenance from its command line."""
     args = parse(argv)
     log_to_stderr()
-    location = LakeLocation.parse(args.lake, args.database)
+    location = LakeLocation.of(args)
     with Outcome(location.root, args.run_id, "maintain").told() as outcome:
         lake = open_lake(location, f"orchard maintain {args.run_id}")
         maintained = maintain(lake, args.keep_days)

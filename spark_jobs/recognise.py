@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import And, EqualTo
 
-from orchard.lake.tables import open_catalog, table_or_none
+from orchard.lake.tables import existing_catalog, table_or_none
 from spark_jobs.exact.basis import Basis
 from spark_jobs.exact.recogniser import Recogniser
 from spark_jobs.extractor import photos
@@ -25,6 +25,7 @@ from spark_jobs.extractor.artefact import Extractor, ExtractorError
 from spark_jobs.extractor.engines import open_engine
 from spark_jobs.running import shelf
 from spark_jobs.running.objects import read_whole
+from spark_jobs.running.output import end
 from spark_jobs.tables.location import LakeLocation
 from spark_jobs.tables.vectors import matrix
 
@@ -88,7 +89,7 @@ def recognise(
         raise LakeError(
             f"There is no lake in {location.root}: `python -m spark_jobs.run_local PHOTOS --lake DIR` makes one."
         )
-    catalog = open_catalog(location.root, location.database)
+    catalog = existing_catalog(location.root, location.database)
     given = Extractor.load(artefact) if artefact else None
     row = _newest(catalog, location.database, "recognisers", given.extractor_id if given else None)
     if row is None:
@@ -199,4 +200,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main)

@@ -150,7 +150,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run step 2 from its command line."""
     args, options = parse(argv)
     log_to_stderr()
-    location = LakeLocation.parse(args.lake, args.database)
+    location = LakeLocation.of(args)
     with Outcome(location.root, args.run_id, "reduce").told() as outcome:
         lake = open_lake(location, f"orchard reduce {args.run_id}")
         reduced = reduce_run(lake, args.run_id, args.extractor_id, options)

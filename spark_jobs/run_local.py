@@ -27,6 +27,7 @@ from spark_jobs.extractor.artefact import Extractor, ExtractorError
 from spark_jobs.extractor.engines import ENGINES
 from spark_jobs.reduce_embeddings import Options, Reduced, add_options, read_options, reduce_run
 from spark_jobs.running import shelf
+from spark_jobs.running.output import end
 from spark_jobs.tables.lake import Lake
 from spark_jobs.tables.location import LakeLocation
 from spark_jobs.tables.session import log_to_stderr, open_lake
@@ -257,4 +258,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main)

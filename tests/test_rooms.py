@@ -41,6 +41,7 @@ MAY = {
     "spark_jobs.run_local": "spark_jobs.extract_embeddings spark_jobs.reduce_embeddings spark_jobs.running "
     "spark_jobs.tables spark_jobs.extractor orchard.photos orchard.lake",
     "spark_jobs.recognise": "spark_jobs.running spark_jobs.tables spark_jobs.extractor spark_jobs.exact orchard.lake",
+    "spark_jobs.move_lake": "spark_jobs.running spark_jobs.tables orchard.lake",
     "spark_jobs.extract_embeddings": "spark_jobs.running spark_jobs.tables spark_jobs.extractor",
     "spark_jobs.reduce_embeddings": "spark_jobs.exports spark_jobs.running spark_jobs.tables spark_jobs.exact",
     "spark_jobs.maintain_tables": "spark_jobs.running spark_jobs.tables",

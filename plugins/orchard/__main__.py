@@ -1,5 +1,6 @@
 """Commands for where Airflow runs: ``python -m orchard COMMAND``, each a module of its own with ``main(argv)``."""
 
+import os
 import sys
 from importlib import import_module
 
@@ -18,7 +19,13 @@ def main(argv: list[str]) -> int:
         print("usage: python -m orchard COMMAND [--help]\n")
         print("\n".join(f"  {name:10} {what}" for name, what in COMMANDS.items()))
         return 0 if argv[:1] in (["--help"], ["-h"]) else 2
-    return int(import_module(f"orchard.commands.{argv[0]}").main(argv[1:]))
+    try:
+        status = int(import_module(f"orchard.commands.{argv[0]}").main(argv[1:]))
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has read enough; Python flushes once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return status
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ in docs/dag.md (``make docs``).
 
 import json
 from collections.abc import Mapping
+from functools import cache
+from itertools import chain
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationError
@@ -32,6 +34,22 @@ def _apart(prefix: str, lake: str) -> bool:
     # A prefix is how names begin, whether at a slash or not; only the bucket is a whole name.
     begin, root = prefix if "/" in prefix.removeprefix("s3://") else f"{prefix}/", f"{lake.rstrip('/')}/"
     return not root.startswith(begin) and not begin.startswith(root)
+
+
+@cache
+def regions() -> frozenset[str]:
+    """Return all regions that boto knows, in all partitions."""
+    import botocore.session
+
+    session = botocore.session.get_session()
+    names = (session.get_available_regions("ec2", one) for one in session.get_available_partitions())
+    return frozenset(chain.from_iterable(names))
+
+
+A_REGION = rule(
+    lambda region: region in EU_REGIONS or region in regions(), "a region that boto knows of",
+    f"correct it; those in the EU are {', '.join(EU_REGIONS)}",
+)  # fmt: skip
 
 
 def in_the_eu(outright: str) -> AfterValidator:
@@ -93,9 +111,10 @@ class Settings(Written):
     label: Annotated[str, AfterValidator(_a_rule)] = Field(
         "parent", description="how a photo's label is found in its key: `parent`, the folder that it stands in, "
         "`parent/2` or a regular expression, see [Labels](#labels)")
-    database: str = Field("orchard", description="of the Glue Data Catalog")
+    database: Annotated[str, like(r"^[a-z0-9_]{1,252}$", "1 to 252 of a-z, 0-9 and _")] = Field(
+        "orchard", description="of the Glue Data Catalog; a lake is one database's")
     outside_eu: bool = Field(False, description="data stay in the EU, unless this says outright that they need not")
-    region: Annotated[str, in_the_eu('"outside_eu": true')] = Field(
+    region: Annotated[str, in_the_eu('"outside_eu": true'), A_REGION] = Field(
         "eu-west-1", description="in the EU, or with `outside_eu`")
 
     # Step 2, where the run's Params do not say otherwise.

@@ -137,7 +137,7 @@ class Batch:
 def _upper_bound(lake: Lake, file: Any, column: str) -> int:
     """Read the greatest value in a file: of a time, microseconds since 1970."""
     iceberg = lake.spark._jvm.org.apache.iceberg  # type: ignore[union-attr]
-    table = iceberg.spark.Spark3Util.loadIcebergTable(lake.spark._jsparkSession, lake.name("batches"))
+    table = lake.iceberg("batches")
     field = table.schema().findField(column)
     bound = file.upperBounds().get(field.fieldId())
     return int(iceberg.types.Conversions.fromByteBuffer(field.type(), bound))

@@ -83,6 +83,16 @@ class Lake:
             catalogs = self.spark._jsparkSession.sessionState().catalogManager()
             catalogs.catalog(CATALOG).icebergCatalog().close()
 
+    def demand_home(self, *tables: str) -> None:
+        """Refuse a lake whose tables are elsewhere: `LakeLocation.demand_home`; those that are not made yet are not."""
+        for table in {*tables} & self.tables():
+            self.location.demand_home(self.iceberg(table).location())
+
+    def iceberg(self, table: str) -> Any:
+        """Load a table as Iceberg's own Java object."""
+        spark = self.spark._jvm.org.apache.iceberg.spark  # type: ignore[union-attr]
+        return spark.Spark3Util.loadIcebergTable(self.spark._jsparkSession, self.name(table))
+
     def create_tables(self, *names: str) -> None:
         """Make those of the tables named that are missing; only what the steps write."""
         there = self.tables()
@@ -133,7 +143,7 @@ class Lake:
             With their row counts and bounds. For conditions on partitions they hold just the rows asked for.
         """
         iceberg = self.spark._jvm.org.apache.iceberg  # type: ignore[union-attr]
-        scan = iceberg.spark.Spark3Util.loadIcebergTable(self.spark._jsparkSession, self.name(table)).newScan()
+        scan = self.iceberg(table).newScan()
         for column, operation, value in conditions:
             scan = scan.filter(getattr(iceberg.expressions.Expressions, operation)(column, value))
         planned, found = scan.includeColumnStats().planFiles(), []

@@ -1,10 +1,20 @@
 """Where a lake is, and how Spark opens its catalog there."""
 
+import argparse
 import os
+import re
+import sqlite3
+import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 CATALOG = "orchard"
+_NAME = re.compile(r"[a-z0-9_]{1,252}")  # what Glue, Athena and Iceberg all take
+
+
+class MovedError(ValueError):
+    """The lake was copied or moved: its tables are elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,8 @@ class LakeLocation:
         if text.startswith("s3://"):
             if not text.removeprefix("s3://").strip("/"):
                 raise ValueError(f"--lake {text}: expected s3://bucket or s3://bucket/prefix.")
+            if not _NAME.fullmatch(database):
+                raise ValueError(f"--database {database}: expected 1 to 252 of a-z, 0-9 and _, as Glue asks for.")
             return cls(text.rstrip("/"), database)
         if "://" in text and not text.startswith("file://"):
             raise ValueError(f"--lake {text}: expected a folder or s3://bucket[/prefix].")
@@ -38,9 +50,51 @@ class LakeLocation:
             )
         return cls(root, database)
 
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> "LakeLocation":
+        """Take a step's ``--lake`` and ``--database``, or end the process with a sentence and status 2."""
+        try:
+            location = cls.parse(args.lake, args.database)
+            if not location.is_s3:
+                location.demand_home(*location.catalogued())
+        except ValueError as error:
+            print(f"error: {error}", file=sys.stderr)
+            raise SystemExit(2) from None
+        return location
+
     @property
     def is_s3(self) -> bool:
         return self.root.startswith("s3://")
+
+    def demand_home(self, *addresses: str) -> None:
+        """Refuse tables that are not in this lake; orchard.lake.home says why.
+
+        Parameters
+        ----------
+        addresses : str
+            Of tables, or of files of theirs.
+
+        Raises
+        ------
+        MovedError
+            One of them is elsewhere.
+        """
+        below = f"{self.root if self.is_s3 else os.path.realpath(self.root)}/tables/"
+        for address in addresses:
+            if not (address if self.is_s3 else os.path.realpath(address)).startswith(below):
+                raise MovedError(
+                    f"The lake {self.root} was copied or moved: its catalog names {address}, expected an address below "
+                    f"{below}. Nothing was written. To make what lies here a lake of its own: "
+                    f"python -m spark_jobs.move_lake {self.root}"
+                )
+
+    def catalogued(self) -> list[str]:
+        """List the files that a folder's catalog names."""
+        file = Path(self.root, "catalog.db")
+        if not file.is_file():
+            return []
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as catalog:
+            return [address for (address,) in catalog.execute("SELECT metadata_location FROM iceberg_tables")]
 
     def spark_settings(self) -> dict[str, str]:
         """Return Spark's settings of the catalog; the AWS endpoint and region come from AWS' own variables."""

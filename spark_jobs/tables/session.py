@@ -48,7 +48,10 @@ def open_lake(location: LakeLocation, app: str, slots: int | None = None, java_o
     spark = builder.getOrCreate().newSession()
     for key, value in (_SETTINGS | location.spark_settings()).items():
         spark.conf.set(key, value)
-    return Lake(spark, location, starts)
+    lake = Lake(spark, location, starts)
+    if location.is_s3:  # a folder's steps have looked before
+        lake.demand_home("batches")
+    return lake
 
 
 def log_to_stderr() -> None:

@@ -85,7 +85,7 @@ def test_regions_of_the_eu(region: str) -> None:
     assert settings(region=region).region == region
 
 
-@pytest.mark.parametrize("region", ["us-east-1", "eu-west-2", "eu-central-2", "eu", ""])
+@pytest.mark.parametrize("region", ["us-east-1", "eu-west-2", "eu-central-2", "mars", ""])
 def test_a_region_outside_the_eu_is_refused(region: str) -> None:
     """London and Zurich are outside, whatever AWS calls them."""
     assert refusal(region=region) == (
@@ -93,7 +93,13 @@ def test_a_region_outside_the_eu_is_refused(region: str) -> None:
         "eu-north-1, eu-south-1, eu-south-2, eu-west-1, eu-west-3, eusc-de-east-1; "
         'if another is meant, say so outright: "outside_eu": true.'
     )
-    assert settings(region=region, outside_eu=True).region == region
+    if region.count("-") == 2:
+        assert settings(region=region, outside_eu=True).region == region
+    else:
+        assert refusal(region=region, outside_eu=True) == (
+            f'Setting region: got "{region}", expected a region that boto knows of; correct it; those in the EU are '
+            "eu-central-1, eu-north-1, eu-south-1, eu-south-2, eu-west-1, eu-west-3, eusc-de-east-1."
+        )
 
 
 def test_nothing_can_be_changed_later() -> None:
@@ -131,7 +137,12 @@ WRONG: list[tuple[str, Any, str]] = [
         )
         for value in ("mobilenet_v2", "", 7)
     ),
-    ("database", 7, 'database: got 7, expected text in quotes; write "7".'),
+    ("service_role", 7, 'service_role: got 7, expected text in quotes; write "7".'),
+    (
+        "database",
+        "fruits-360",
+        'database: got "fruits-360", expected 1 to 252 of a-z, 0-9 and _; correct it, or leave it out for "orchard".',
+    ),
     ("region", None, 'region: got null, expected text in quotes; correct it, or leave it out for "eu-west-1".'),
     ("outside_eu", "no", 'outside_eu: got "no", expected true or false; correct it, or leave it out for false.'),
     *(
@@ -290,7 +301,7 @@ def test_what_settings_ask_of_each_other(changes: dict[str, Any], line: str) -> 
     """Also where something else is wrong."""
     assert refusal(**changes) == f"Setting {line}"
     assert refusal(**changes, database=7).split("\n") == [
-        'Setting database: got 7, expected text in quotes; write "7".',
+        'Setting database: got 7, expected 1 to 252 of a-z, 0-9 and _; correct it, or leave it out for "orchard".',
         f"Setting {line}",
     ]
 

@@ -6,8 +6,14 @@ from pathlib import Path
 import boto3
 
 from orchard.lake.tables import open_catalog
-from tests.conftest import Call, RunLocal
+from tests.conftest import REGION, Call, RunLocal
 from tests.lakes import sample
+
+
+def etags(bucket: str) -> dict[str, str]:
+    """List what a lake's tables hold."""
+    listed = boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="lake/tables/")
+    return {item["Key"]: item["ETag"] for page in listed for item in page["Contents"]}
 
 
 def test_days_of_growth(
@@ -43,3 +49,20 @@ def test_days_of_growth(
     listed = s3.list_objects_v2(Bucket=bucket, Prefix="lake/exports/")["Contents"]
     names = {item["Key"].rpartition("/")[2] for item in listed}
     assert {"map.png", "variance.svg", "variance.csv"} <= names
+
+    # The lake's prefix, synchronised to another bucket, is a lake there once its tables name that one.
+    other = f"{bucket}-copy"
+    s3.create_bucket(Bucket=other, CreateBucketConfiguration={"LocationConstraint": REGION})
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="lake/"):
+        for item in page["Contents"]:
+            s3.copy_object(Bucket=other, Key=item["Key"], CopySource={"Bucket": bucket, "Key": item["Key"]})
+    copy = ("--lake", f"s3://{other}/lake", "--database")
+    for database, why in (("fruits", "they are another lake's"), ("copy", "is that of the database fruits")):
+        refused = call("run_local", f"s3://{bucket}/photos/", *copy, database)
+        assert (refused.returncode, why in refused.stderr.splitlines()[-1]) == (2, True), refused.stderr
+    original = etags(bucket)
+    assert call("move_lake", f"s3://{other}/lake", "--database", "copy").returncode == 0
+    s3.put_object(Bucket=bucket, Key="photos/Fig/late.jpg", Body=paths[7].read_bytes())
+    (third,) = run_local(f"s3://{bucket}/photos/", *copy, "copy", "--components", "3")
+    assert third["found"] == {"listed": 17, "added": 1, "changed": 0, "deleted": 0, "left": 0, **known}
+    assert (third["reduced"]["photos"], etags(bucket)) == (16, original)

@@ -1,8 +1,10 @@
 """Estimate: nodes, minutes and dollars of a number of photos, before there is a run; see also a run's *Plan only*."""
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +32,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--photos", type=_count, required=True, help="how many are new")
     parser.add_argument("--region", help=f"default: {_NOWHERE.region}")
     parser.add_argument("--instance-type", action="append", help=f"one or more (default: {_NOWHERE.instance_type})")
-    parser.add_argument("--nodes", type=int, help="core nodes (default: as many as the time aimed at asks for)")
-    parser.add_argument("--minutes", type=float, help=f"the time aimed at (default: {_NOWHERE.target_minutes:.0f})")
-    parser.add_argument("--rate", type=float, help=f"photos a second a vCPU (default: {MEASURED:.0f}, as measured)")
+    parser.add_argument(
+        "--nodes", type=_at_least_one, help="core nodes (default: as many as the time aimed at asks for)"
+    )
+    parser.add_argument("--minutes", type=_positive, help=f"aimed at (default: {_NOWHERE.target_minutes:.0f})")
+    parser.add_argument("--rate", type=_positive, help=f"photos a second a vCPU (default: {MEASURED:.0f}, as measured)")
     parser.add_argument("--spot", action="store_true", help="with spot nodes, whose price is at most the one on demand")
     given = parser.add_mutually_exclusive_group()
     given.add_argument("--settings", type=Path, metavar="FILE", help="with the settings of a file, JSON")
@@ -49,8 +53,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = _settings(args)
         settings = settings.but(**{name: value for name, value in chosen.items() if value is not None})
-        rates, source = ([args.rate], "as given") if args.rate else ([MEASURED], "measured: see README, Speed")
-        if args.airflow and not args.rate:
+        rates, source = (
+            ([args.rate], "as given") if args.rate is not None else ([MEASURED], "measured: see README, Speed")
+        )
+        if args.airflow and args.rate is None:
             rates = _rates(settings)
             source = "of this lake's newest runs" if rates else "the setting: no run tells yet"
         if not args.photos:
@@ -91,6 +97,19 @@ def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more, got {text!r}")
     return int(text)
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number, 1 or more, got {text!r}")
+    return int(text)
+
+
+def _positive(text: str) -> float:
+    with suppress(ValueError):
+        if 0 < (number := float(text)) < math.inf:
+            return number
+    raise argparse.ArgumentTypeError(f"expected a number more than 0, got {text!r}")
 
 
 def _settings(args: argparse.Namespace) -> Settings:

@@ -10,6 +10,7 @@ from orchard.instances import INSTANCES
 from orchard.prices.price_list import FILE, RegionPrices, read, write
 from orchard.prices.price_list_api import PriceListError, ask
 from orchard.settings import EU_REGIONS
+from orchard.settings import regions as known_regions
 
 
 def describe(prices: Mapping[str, RegionPrices], regions: Sequence[str]) -> str:
@@ -41,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--file", type=Path, default=FILE, help="of the list (default: the one that comes with the code)"
     )
     args = parser.parse_args(argv)
+    if unknown := sorted({*(args.region or ())} - known_regions() - {*EU_REGIONS}):
+        parser.error(f"--region {unknown[0]}: expected a region of AWS, such as {regions[0]}.")
     prices = read(args.file) if args.file.exists() else {}
     if args.refresh:
         try:

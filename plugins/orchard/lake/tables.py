@@ -10,20 +10,20 @@ from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
+from pyarrow.fs import FileSystem
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
 from pyiceberg.expressions import EqualTo
+from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import DoubleType, IcebergType, LongType, NestedField, StringType, TimestamptzType
 
+from orchard.lake.home import demand_home, demand_home_of_all, demand_room
+
 CATALOG = "orchard"  # the steps' Spark catalog has the same name: a SQLite catalog file keeps tables by it
-
-
-class AnotherLakeError(ValueError):
-    """The database holds the tables of a lake elsewhere: the two would be mixed."""
 
 
 class NoLakeError(ValueError):
@@ -105,22 +105,23 @@ def open_catalog(root: str, database: str = "orchard", properties: Mapping[str, 
     Raises
     ------
     ValueError
-        For a folder whose path holds ?, # or %.
+        For a folder whose path holds ?, # or %, or a new database's name that not everyone takes.
     AnotherLakeError
-        Glue has one catalog an account and region: there, lakes are told apart by their databases.
+        The lake was copied or moved, or is another database's. Glue has one catalog an account and region: there,
+        lakes are told apart by their databases.
     """
-    place = _in_glue(root) if root.startswith("s3://") else _in_sqlite(root)
-    catalog = load_catalog(CATALOG, **{**place, **properties})
-    catalog.create_namespace_if_not_exists(database)
-    there = {name for _, name in catalog.list_tables(database)}
+    catalog = _open(root, properties)
+    there = set()
+    if catalog.namespace_exists(database):
+        there = {name for _, name in catalog.list_tables(database)}
+    if "batches" not in there:
+        files, path = _files(catalog, root)
+        demand_room(root, database, files, path)
+        catalog.create_namespace_if_not_exists(database)
     for name, schema in (("batches", BATCHES), ("runs", RUNS)):
         if name in there:
             table = catalog.load_table((database, name))
-            if root.startswith("s3://") and not table.location().startswith(f"{root.rstrip('/')}/"):
-                raise AnotherLakeError(
-                    f"The tables of database {database} are at {table.location()}, not in the lake {root}: they are "
-                    "another lake's. Give this one a database of its own (setting database)."
-                )
+            demand_home(root, table.location())
             _add_columns(table, schema)
         else:
             # What a run wrote is replaced as a whole when it is done again.
@@ -135,19 +136,50 @@ def existing_catalog(root: str, database: str = "orchard") -> Catalog:
     Raises
     ------
     NoLakeError
-        There is none, or the database is another lake's.
+        There is none.
+    AnotherLakeError
+        It was copied or moved, or the database is another lake's.
     """
     missing = f"There is no lake at {root}, database {database}: no run has written to it yet, or they are others."
     in_glue = root.startswith("s3://")
     if not in_glue and not (Path(root.removeprefix("file://")) / "catalog.db").is_file():
         raise NoLakeError(missing)
-    catalog = load_catalog(CATALOG, **(_in_glue(root) if in_glue else _in_sqlite(root)))
+    catalog = _open(root)
     runs = table_or_none(catalog, database, "runs")
     if runs is None:
         raise NoLakeError(missing)
-    if in_glue and not runs.location().startswith(f"{root.rstrip('/')}/"):
-        raise NoLakeError(f"{missing} The tables of that database are at {runs.location()}.")
+    demand_home(root, runs.location())
     return catalog
+
+
+def register(root: str, database: str, metadata: Iterable[str]) -> None:
+    """Make a database of tables whose metadata lie in the lake already; `batches`, which tells that it is one, last.
+
+    Raises
+    ------
+    AnotherLakeError
+        The database has tables elsewhere.
+    """
+    catalog = _open(root)
+    catalog.create_namespace_if_not_exists(database)
+    by_name = {address.split("/")[-3]: address for address in metadata}
+    for name in sorted(by_name, key=lambda name: name == "batches"):
+        if (there := table_or_none(catalog, database, name)) is None:
+            catalog.register_table((database, name), by_name[name])
+        else:
+            demand_home(root, there.location())
+
+
+def _open(root: str, properties: Mapping[str, str] = MappingProxyType({})) -> Catalog:
+    place = _in_glue(root) if root.startswith("s3://") else _in_sqlite(root)
+    return load_catalog(CATALOG, **{**place, **properties})
+
+
+def _files(catalog: Catalog, root: str) -> tuple[FileSystem, str]:
+    """Open the lake's files as the catalog would: the file system, and the lake's root in it."""
+    io = PyArrowFileIO(catalog.properties)
+    scheme, bucket, path = PyArrowFileIO.parse_location(root.rstrip("/").removeprefix("file://"))
+    return io.fs_by_scheme(scheme, bucket), path
 
 
 def _in_glue(root: str) -> dict[str, str]:
@@ -164,6 +196,7 @@ def _in_sqlite(root: str) -> dict[str, str]:
     folder = Path(root.removeprefix("file://")).absolute()
     if odd := sorted({*str(folder)} & {*"?#%"}):  # they would end, or escape, in the catalog's addresses
         raise ValueError(f"{root}: expected a folder for the lake without {' or '.join(odd)} in its path.")
+    demand_home_of_all(folder)
     (folder / "tables").mkdir(parents=True, exist_ok=True)
     return {"type": "sql", "uri": f"sqlite:///{folder}/catalog.db", "warehouse": f"{folder}/tables"}
 

@@ -74,6 +74,27 @@ def test_what_is_no_number_of_photos(count: str, capsys: pytest.CaptureFixture[s
     )
 
 
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("--nodes=0", "argument --nodes: expected a whole number, 1 or more, got '0'"),
+        ("--nodes=-3", "argument --nodes: expected a whole number, 1 or more, got '-3'"),
+        ("--rate=0", "argument --rate: expected a number more than 0, got '0'"),
+        ("--rate=nan", "argument --rate: expected a number more than 0, got 'nan'"),
+        ("--minutes=-1", "argument --minutes: expected a number more than 0, got '-1'"),
+    ],
+)
+def test_numbers_that_mean_nothing(option: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        estimate.main(["--photos", "5", option])
+    assert (refused.value.code, capsys.readouterr().err.splitlines()[-1][-len(expected) :]) == (2, expected)
+
+
+def test_a_region_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    assert estimate.main(["--photos", "5", "--region", "mars"]) == 1
+    assert 'region: got "mars", expected a region that boto knows of; correct it;' in capsys.readouterr().err
+
+
 def test_with_the_settings_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = {"lake": "s3://bucket/lake", "prefixes": ["s3://bucket/photos"], "extractor": EXTRACTOR}
     file = tmp_path / "settings.json"

@@ -145,3 +145,10 @@ def test_what_a_person_sees(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[0].endswith("gp3 unknown; dollars an hour of EC2, and of EMR on top")
     assert lines[1] == "  m5.xlarge      0.2140  unknown"
     assert lines[-1] == "us-east-1: no prices"
+
+
+def test_a_region_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(["--region", "mars"])
+    assert refused.value.code == 2
+    assert capsys.readouterr().err.endswith("error: --region mars: expected a region of AWS, such as eu-central-1.\n")

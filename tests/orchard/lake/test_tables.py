@@ -15,7 +15,8 @@ from pyiceberg.table import Table
 from pyiceberg.table.update.schema import UpdateSchema
 from pyiceberg.transforms import IdentityTransform
 
-from orchard.lake.tables import BATCHES, RUNS, AnotherLakeError, append, open_catalog, replace_run, table_or_none
+from orchard.lake.home import AnotherLakeError
+from orchard.lake.tables import BATCHES, RUNS, append, open_catalog, replace_run, table_or_none
 
 RUN = pa.schema([("run_id", pa.string()), ("added", pa.int64())])
 
@@ -63,9 +64,30 @@ def test_spark_finds_the_tables_under_its_own_catalogs_name(tmp_path: Path) -> N
     assert all(row[3].startswith(f"{tmp_path}/tables/fruit") for row in found)
 
 
-def test_databases_are_apart(tmp_path: Path) -> None:
-    append(open_catalog(str(tmp_path), "one").load_table("one.runs"), [run("r1")])
-    assert open_catalog(str(tmp_path), "two").load_table("two.runs").scan().to_arrow().num_rows == 0
+def test_a_lake_is_one_databases(tmp_path: Path) -> None:
+    begun = open_catalog(str(tmp_path), "one")
+    open_catalog(str(tmp_path), "two")  # nothing was written yet
+    append(begun.load_table("one.batches"), [pa.table({"run_id": ["r1"]}, pa.schema([("run_id", pa.string())]))])
+    with pytest.raises(AnotherLakeError) as caught:
+        open_catalog(str(tmp_path), "three")
+    assert str(caught.value) == (
+        f"The lake {tmp_path} is that of the database one: exports, reports and pictures of a second one would take "
+        "the place of its own. Give the database three a lake of its own (setting lake), or name one."
+    )
+    assert sorted(begun.list_namespaces()) == [("one",), ("two",)]
+    open_catalog(str(tmp_path), "two")  # as an older lake's second database, which goes on
+
+    (tmp_path / "catalog.db").unlink()
+    with pytest.raises(AnotherLakeError, match="holds tables of the database one that its catalog does not know"):
+        open_catalog(str(tmp_path), "one")
+
+
+@pytest.mark.parametrize("name", ["fruits-360", "Fruits", "a" * 253, "früchte", "a.b"])
+def test_a_databases_name_that_not_everyone_takes(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        open_catalog(str(tmp_path), name)
+    expected = "1 to 252 of a-z, 0-9 and _, which Glue, Athena and Iceberg all take."
+    assert str(caught.value) == f"database {name!r}: expected {expected}"
 
 
 def test_the_tables_that_the_control_plane_writes(tmp_path: Path) -> None:
@@ -234,8 +256,9 @@ def test_two_lakes_in_one_database_are_refused(aws: Any, bucket: str) -> None:
     with pytest.raises(AnotherLakeError) as error:
         open_catalog(f"s3://{bucket}/lake2", database)
     assert str(error.value) == (
-        f"The tables of database {database} are at s3://{bucket}/lake/tables/{database}.db/batches, not in the lake "
-        f"s3://{bucket}/lake2: they are another lake's. Give this one a database of its own (setting database)."
+        f"The tables of this database are at s3://{bucket}/lake/tables/{database}.db/batches, not in the lake "
+        f"s3://{bucket}/lake2: they are another lake's. Give this one a database of its own (setting database); "
+        f"if it is a copy of that lake, make it one: python -m spark_jobs.move_lake s3://{bucket}/lake2 --database NAME"
     )
 
 
