@@ -22,6 +22,7 @@ from orchard.lake.tables import RUNS, open_catalog
 from orchard.photos.discovery import Found, find
 from orchard.photos.label import PARENT, LabelRule, without_label
 from orchard.photos.losses import MassDeletionError
+from orchard.photos.sieve import LEAVE_OUT, told
 from spark_jobs.extract_embeddings import Extracted, extract
 from spark_jobs.extractor.artefact import Extractor, ExtractorError
 from spark_jobs.extractor.engines import ENGINES
@@ -55,6 +56,7 @@ def run_local(
     engine: str = "openvino",
     *,
     label: str | None = None,
+    leave_out: Sequence[str] = LEAVE_OUT,
     mass_deletion_meant: bool = False,
 ) -> list[Done]:
     """Bring a lake up to date with a folder of photos.
@@ -70,6 +72,8 @@ def run_local(
         Default: the one that the lake's newest run used; for a new lake Keras' ImageNet MobileNetV2.
     label : str, optional
         Rule that finds a photo's label (`LabelRule`). Default: the lake's newest; for a new lake ``parent``.
+    leave_out : sequence of str
+        Patterns of names that are no photos (`orchard.photos.sieve`).
 
     Returns
     -------
@@ -88,7 +92,15 @@ def run_local(
         run = ledger.Run(f"local-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}Z", extractor_id)
         # All that pyiceberg writes comes before Spark, which then keeps a lock on a SQLite catalog.
         started = time.monotonic()
-        found = find(catalog, location.database, *run, [photos], rule=rule, mass_deletion_meant=mass_deletion_meant)
+        found = find(
+            catalog,
+            location.database,
+            *run,
+            [photos],
+            rule=rule,
+            mass_deletion_meant=mass_deletion_meant,
+            leave_out=leave_out,
+        )
         seconds = time.monotonic() - started
         # A rule that changes no label is kept in `runs` by a run all the same.
         asked_anew = before is not None and (
@@ -144,6 +156,8 @@ def _steps(
         "vcpus": lake.spark.sparkContext.defaultParallelism,
         "relabelled": found.relabelled if found else extracted.relabelled,
         "label_rule": found.rule if found else batch and batch.label_rule,
+        "left_out": sum(found.left_out.values()) if found else None,
+        "left_out_kinds": json.dumps(found.left_out) if found else None,
     }
     row |= dict.fromkeys(set(RUNS.column_names) - row.keys())  # what only a rented cluster has
     lake.replace("runs", lake.rows("runs", [row]), run_id=run.run_id)
@@ -180,7 +194,8 @@ def describe(done: Done) -> str:
             f"  photos      {found.listed:,} listed: {found.added:,} new, {found.changed:,} changed, "
             f"{found.deleted:,} deleted"
             + (f", {found.relabelled:,} relabelled by the rule {found.rule}" if found.relabelled else "")
-            + ("" if found.listed else " (no photo was found there)")
+            + (f"; left out: {told(found.left_out)}" if found.left_out else "")
+            + (" (no photo was found there)" if found.listed == sum(found.left_out.values()) else "")
         )
         if found.unlabelled:
             lines.append(f"  no label    {without_label(found.unlabelled, found.rule, found.examples)}")
@@ -225,6 +240,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="how a photo's label is found: parent (its folder), parent/2 (so many levels up), or a regular expression "
         "with a group, searched in its path below PHOTOS or the bucket; default: the lake's, of a new lake parent",
     )
+    parser.add_argument(
+        "--leave-out",
+        action="append",
+        metavar="NAME",
+        help="files and folders of such a name (* and ? as in a shell) are no photos; in place of the list of what "
+        "other programs leave behind, such as .*; '' leaves out none",
+    )
     add_options(parser)
     parser.add_argument(
         "--mass-deletion-meant",
@@ -242,6 +264,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             read_options(args),
             args.engine,
             label=args.label,
+            leave_out=LEAVE_OUT if args.leave_out is None else args.leave_out,
             mass_deletion_meant=args.mass_deletion_meant,
         )
     except (ValueError, NotADirectoryError, BlockingIOError, ExtractorError, MassDeletionError) as error:

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, ConfigDict, Field, NonNegativeFloat, Positi
 from orchard.instances import INSTANCES
 from orchard.mistakes import Table, Texts, Written, like, mistakes, one_of, rule, wrong
 from orchard.photos.label import EXPECTED, LabelError, LabelRule
+from orchard.photos.sieve import LEAVE_OUT
 
 VARIABLE = "orchard"
 # AWS calls London and Zurich eu-..., too.
@@ -31,8 +32,9 @@ class SettingsError(ValueError):
 
 def _apart(prefix: str, lake: str) -> bool:
     """Tell whether neither lies in the other."""
-    # A prefix is how names begin, whether at a slash or not; only the bucket is a whole name.
-    begin, root = prefix if "/" in prefix.removeprefix("s3://") else f"{prefix}/", f"{lake.rstrip('/')}/"
+    # A prefix is a folder, or with a * at its end how names begin.
+    begin = prefix.removesuffix("*") if prefix.endswith("*") else f"{prefix.rstrip('/')}/"
+    root = f"{lake.rstrip('/')}/"
     return not root.startswith(begin) and not begin.startswith(root)
 
 
@@ -111,6 +113,9 @@ class Settings(Written):
     label: Annotated[str, AfterValidator(_a_rule)] = Field(
         "parent", description="how a photo's label is found in its key: `parent`, the folder that it stands in, "
         "`parent/2` or a regular expression, see [Labels](#labels)")
+    leave_out: tuple[str, ...] = Field(
+        LEAVE_OUT, strict=False, description="names of files and folders that are no photos, `*` and `?` as in a "
+        "shell; by default what other programs leave behind")
     database: Annotated[str, like(r"^[a-z0-9_]{1,252}$", "1 to 252 of a-z, 0-9 and _")] = Field(
         "orchard", description="of the Glue Data Catalog; a lake is one database's")
     outside_eu: bool = Field(False, description="data stay in the EU, unless this says outright that they need not")

@@ -104,4 +104,6 @@ def run_row(
         "planned_dollars": plan.dollars,
         "relabelled": plan.relabelled,
         "label_rule": plan.label_rule,
+        "left_out": sum(plan.left_out.values()),
+        "left_out_kinds": json.dumps(plan.left_out),
     }

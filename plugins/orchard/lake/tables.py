@@ -88,6 +88,8 @@ RUNS = _schema(
     maintain_seconds=DoubleType(),
     wait_seconds=DoubleType(),
     end_seconds=DoubleType(),
+    left_out=LongType(),  # files that are no photos by their names; of those listed
+    left_out_kinds=StringType(),  # how many of each kind, as JSON
 )
 
 

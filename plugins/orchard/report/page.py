@@ -4,6 +4,7 @@
 decides whether the run was good.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pyiceberg.expressions import And, EqualTo, In
 from orchard import __version__
 from orchard.lake.rows import equal, rows
 from orchard.lake.tables import RUNS, table_or_none
+from orchard.photos.sieve import told
 from orchard.report import figures
 from orchard.report.fits import KEEP, Fit, read_fit
 from orchard.report.rejects import Reject, read_rejects
@@ -201,7 +203,14 @@ def _seconds(row: Mapping[str, Any]) -> float | None:
 
 def render(report: Report) -> str:
     """Write the page: one HTML document with all that it shows inside."""
-    return _template().render(report=report, row=report.row, this=report.runs[-1], version=__version__, keep=KEEP)
+    return _template().render(
+        report=report,
+        row=report.row,
+        this=report.runs[-1],
+        left_out=told(json.loads(report.row["left_out_kinds"] or "{}")),
+        version=__version__,
+        keep=KEEP,
+    )
 
 
 @cache

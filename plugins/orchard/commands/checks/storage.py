@@ -4,7 +4,8 @@ from orchard.aws import read_object, split
 from orchard.cluster import jobs
 from orchard.commands.checks import Check, Failed, Subject, error_code
 from orchard.instances import INSTANCES
-from orchard.photos.listing import SUFFIXES
+from orchard.photos.listing import canonical_prefix
+from orchard.photos.sieve import SUFFIXES, Sieve
 
 _GONE = ("404", "NoSuchBucket", "NoSuchKey", "NotFound")
 _DEPLOY = "`make deploy ENV=<env>` in Orchard's repository"
@@ -85,12 +86,16 @@ def photos(subject: Subject) -> str:
     from botocore.exceptions import ClientError
 
     for prefix in subject.settings.prefixes:
-        name, key = split(prefix)
-        found = False
+        name, key = split(canonical_prefix(prefix))
+        found, sieve = False, Sieve(subject.settings.leave_out)
         try:
             pages = subject.client("s3").get_paginator("list_objects_v2").paginate(Bucket=name, Prefix=key)
             for page in pages:
-                if found := any(one["Key"].lower().endswith(SUFFIXES) for one in page.get("Contents", ())):
+                if found := any(
+                    sieve.passes(one["Key"][len(key) :])
+                    for one in page.get("Contents", ())
+                    if not one["Key"].endswith("/")
+                ):
                     break
         except ClientError as error:
             if error_code(error) in _GONE:
