@@ -17,12 +17,16 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import boto3
+import hypothesis
 import pytest
 
 from tests.artefacts import MAIN_PYTHON, REAL_WEIGHTS, SHARED, exported, small
 
 if TYPE_CHECKING:
     from tests.local.emr.servers import LocalEmr
+
+hypothesis.settings.register_profile("orchard", deadline=None)  # no test fails for a machine that is busy
+hypothesis.settings.load_profile("orchard")
 
 REGION = "eu-west-1"
 FIGURES = pytest.StashKey[list[str]]()

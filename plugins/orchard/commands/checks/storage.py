@@ -1,5 +1,7 @@
 """The lake's bucket, what the deployment put there, the photos, and the Glue database."""
 
+from collections.abc import Iterator
+
 from orchard.aws import read_object, split
 from orchard.cluster import jobs
 from orchard.commands.checks import Check, Failed, Subject, error_code
@@ -107,7 +109,21 @@ def photos(subject: Subject) -> str:
                 f"Upload some, in a folder a label: `aws s3 cp --recursive photos/ {prefix.rstrip('/')}/`; "
                 "or mend the setting prefixes.",
             )
-    return f"there are some under {', '.join(subject.settings.prefixes)}"
+    return "; ".join(
+        (f"there are some under {', '.join(subject.settings.prefixes)}", *_alike(subject))  # as a prefix once took them
+    )
+
+
+def _alike(subject: Subject) -> Iterator[str]:
+    """Name folders that begin like a prefix that is a folder beside them: who meant those, too, writes a ``*``."""
+    for prefix in subject.settings.prefixes:
+        name, key = split(prefix)
+        if not key or key.endswith(("/", "*")):
+            continue
+        page = subject.client("s3").list_objects_v2(Bucket=name, Prefix=key, Delimiter="/")
+        others = [one["Prefix"] for one in page.get("CommonPrefixes", ()) if one["Prefix"] != f"{key}/"]
+        if others:
+            yield f"not those under {', '.join(others[:3])}: if they are meant, too, the prefix is {prefix}*"
 
 
 def _size(subject: Subject, address: str) -> int | None:
