@@ -106,8 +106,8 @@ class Settings(Written):
         description="of tables, extractors, exports, reports, logs", examples=["s3://bucket/lake"])
     prefixes: tuple[Annotated[Address, _APART], ...] = Field(
         strict=False, min_length=1, examples=[["s3://bucket/photos"]],
-        description="folders where photos are, or with `*` at the end how their names begin; not inside the lake, nor the "
-        "lake in them")
+        description="folders where photos are, or with `*` at the end how their names begin; not inside the lake, nor "
+        "the lake in them")
     extractor: Annotated[str, like(r"^[a-z0-9_]+-[a-z0-9]+-[0-9a-f]{12}$", "an extractor_id")] = Field(
         description="of an artefact under `<lake>/extractors/`, as `export_extractor` prints it",
         examples=["mobilenet_v2-f32-575378b4658d"])
