@@ -7,7 +7,7 @@ from local.emr import describe
 from local.emr.calls import Call, Json
 from local.emr.emr import Emr
 from local.emr.errors import invalid, validation
-from local.emr.instances import living, new_instance
+from local.emr.instances import block_devices, living, new_instance, weight
 from local.emr.paging import page
 from local.emr.state import Cluster, Instance, Pool
 
@@ -120,28 +120,29 @@ def _group(cluster: Cluster, pool: Pool) -> Json:
         "RunningInstanceCount": len(_running(cluster, pool)),
         "Status": describe.pool_status(cluster),
         "Configurations": request.get("Configurations", []),
-        "EbsBlockDevices": [],
+        **block_devices(request),
         "CustomAmiId": request.get("CustomAmiId"),
     }
 
 
 def _fleet(cluster: Cluster, pool: Pool) -> Json:
     request = pool.request
-    up = bool(_running(cluster, pool))
     specifications: list[dict[str, Any]] = [
-        {key: value for key, value in each.items() if key != "EbsConfiguration"}
+        {key: value for key, value in each.items() if key != "EbsConfiguration"} | block_devices(each)
         for each in request["InstanceTypeConfigs"]
     ]
-    on_demand, spot = request.get("TargetOnDemandCapacity", 0), request.get("TargetSpotCapacity", 0)
+    provisioned = {"ON_DEMAND": 0, "SPOT": 0}
+    for instance in _running(cluster, pool):
+        provisioned[instance.market] += weight(pool, instance.type)
     return {
         "Id": pool.id,
         "Name": request.get("Name"),
         "Status": describe.pool_status(cluster),
         "InstanceFleetType": pool.role,
-        "TargetOnDemandCapacity": on_demand,
-        "TargetSpotCapacity": spot,
-        "ProvisionedOnDemandCapacity": on_demand if up else 0,
-        "ProvisionedSpotCapacity": spot if up else 0,
+        "TargetOnDemandCapacity": request.get("TargetOnDemandCapacity", 0),
+        "TargetSpotCapacity": request.get("TargetSpotCapacity", 0),
+        "ProvisionedOnDemandCapacity": provisioned["ON_DEMAND"],
+        "ProvisionedSpotCapacity": provisioned["SPOT"],
         "InstanceTypeSpecifications": specifications,
         "LaunchSpecifications": request.get("LaunchSpecifications"),
         "ResizeSpecifications": request.get("ResizeSpecifications"),

@@ -63,7 +63,8 @@ def test_descriptions(local_emr: LocalEmr) -> None:
     step["HadoopJarStep"]["Properties"] = [{"Key": "a", "Value": "b"}]
     cluster_id = local_emr.run(
         step,
-        Applications=[{"Name": "Spark"}],
+        Applications=[{"Name": "spark"}, {"Name": "Hive"}],
+        LogUri="s3://no-such-bucket-here/logs",
         Configurations=[{"Classification": "iceberg-defaults", "Properties": {"iceberg.enabled": "true"}}],
         SecurityConfiguration="sealed",
         Tags=[{"Key": "run", "Value": "r1"}],
@@ -74,7 +75,13 @@ def test_descriptions(local_emr: LocalEmr) -> None:
     assert cluster["Id"] == cluster_id
     assert cluster["ClusterArn"] == f"arn:aws:elasticmapreduce:eu-west-1:000000000000:cluster/{cluster_id}"
     assert cluster["ReleaseLabel"] == "emr-7.14.0"
-    assert cluster["Applications"] == [{"Name": "Spark"}]
+    assert cluster["Applications"] == [
+        {"Name": "Spark", "Version": "3.5.8"},
+        {"Name": "Hive", "Version": "0.0.0"},  # not known here; it has to look like a version
+    ]
+    assert cluster["LogUri"] == "s3n://no-such-bucket-here/logs/"
+    assert (cluster["EbsRootVolumeSize"], cluster["OSReleaseLabel"]) == (15, "2023.6.20241212.0")
+    assert cluster["NormalizedInstanceHours"] == 8
     assert cluster["Configurations"][0]["Properties"] == {"iceberg.enabled": "true"}
     assert cluster["SecurityConfiguration"] == "sealed"
     assert cluster["Tags"] == [{"Key": "run", "Value": "r1"}]
