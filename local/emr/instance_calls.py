@@ -23,8 +23,8 @@ def list_instances(emr: Emr, request: Json) -> Json:
     states = request.get("InstanceStates")
     pools = {pool.id: pool for pool in cluster.pools if wanted in (None, pool.id) and (not roles or pool.role in roles)}
     found = [
-        instance
-        for instance in cluster.instances
+        (n, instance)
+        for n, instance in enumerate(cluster.instances)
         if instance.pool in pools and (not states or describe.instance_state(cluster, instance) in states)
     ]
     part, marker = page(found, request.get("Marker"))
@@ -35,14 +35,14 @@ def list_instances(emr: Emr, request: Json) -> Json:
 def list_instance_groups(emr: Emr, request: Json) -> Json:
     cluster = emr.cluster(request["ClusterId"])
     _must_have("groups", cluster)
-    part, marker = page(cluster.pools, request.get("Marker"))
+    part, marker = page(enumerate(cluster.pools), request.get("Marker"))
     return {"InstanceGroups": [_group(cluster, pool) for pool in part], "Marker": marker}
 
 
 def list_instance_fleets(emr: Emr, request: Json) -> Json:
     cluster = emr.cluster(request["ClusterId"])
     _must_have("fleets", cluster)
-    part, marker = page(cluster.pools, request.get("Marker"))
+    part, marker = page(enumerate(cluster.pools), request.get("Marker"))
     return {"InstanceFleets": [_fleet(cluster, pool) for pool in part], "Marker": marker}
 
 
