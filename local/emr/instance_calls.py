@@ -3,11 +3,11 @@
 import time
 from typing import Any
 
-from local.emr import describe
+from local.emr import describe, rules
 from local.emr.calls import Call, Json
 from local.emr.emr import Emr
 from local.emr.errors import invalid, validation
-from local.emr.instances import block_devices, living, new_instance, weight
+from local.emr.instances import block_devices, instances_of, living, new_instance, pools_of, weight
 from local.emr.paging import page
 from local.emr.state import Cluster, Instance, Pool
 
@@ -44,6 +44,32 @@ def list_instance_fleets(emr: Emr, request: Json) -> Json:
     _must_have("fleets", cluster)
     part, marker = page(enumerate(cluster.pools), request.get("Marker"))
     return {"InstanceFleets": [_fleet(cluster, pool) for pool in part], "Marker": marker}
+
+
+def add_instance_groups(emr: Emr, request: Json) -> Json:
+    cluster = emr.job_flow(request["JobFlowId"])
+    if cluster.state not in ("RUNNING", "WAITING"):
+        raise validation("Instance groups may only be added when the cluster is running or waiting")
+    if cluster.pools[0].is_fleet:
+        raise validation("Instance groups cannot be added to a cluster that uses instance fleets.")
+    for group in request["InstanceGroups"]:
+        if group["InstanceRole"] != "TASK":
+            raise validation(f"A {group['InstanceRole']} instance group may not be added, only TASK ones.")
+        rules.check_group(group)
+    roles = [pool.role for pool in cluster.pools]
+    if "CORE" not in roles:
+        raise validation("Clusters with task nodes must also define core nodes.")
+    if roles.count("TASK") + len(request["InstanceGroups"]) > rules.MOST_TASK_GROUPS:
+        raise validation(f"A cluster can have at most {rules.MOST_TASK_GROUPS} task instance groups.")
+    added = pools_of(request)
+    cluster.pools += added
+    cluster.instances += [instance for pool in added for instance in instances_of(pool)]
+    emr.lives[cluster.id].wake()
+    return {
+        "JobFlowId": cluster.id,
+        "InstanceGroupIds": [pool.id for pool in added],
+        "ClusterArn": describe.arn(cluster, emr.region),
+    }
 
 
 def modify_instance_groups(emr: Emr, request: Json) -> Json:
@@ -151,6 +177,7 @@ def _fleet(cluster: Cluster, pool: Pool) -> Json:
 
 
 CALLS: dict[str, Call] = {
+    "AddInstanceGroups": add_instance_groups,
     "ListInstanceFleets": list_instance_fleets,
     "ListInstanceGroups": list_instance_groups,
     "ListInstances": list_instances,

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-from local.emr import rules
+from local.emr import machine_types, rules
 from local.emr.calls import Call, Json
 from local.emr.emr import Emr
 from local.emr.errors import invalid, validation
+from local.emr.paging import page
 from local.emr.releases import OS, RELEASES
 from local.emr.state import Cluster
 
@@ -120,6 +121,14 @@ def describe_release_label(emr: Emr, request: Json) -> Json:
     return {"ReleaseLabel": label, "Applications": applications, "AvailableOSReleases": [{"Label": OS}]}
 
 
+def list_supported_instance_types(emr: Emr, request: Json) -> Json:
+    label = request["ReleaseLabel"]
+    if not rules.RELEASE.fullmatch(label):
+        raise invalid(f"The supplied release label is invalid: {label}.")
+    part, marker = page(enumerate(machine_types.described()), request.get("Marker"))
+    return {"SupportedInstanceTypes": part, "Marker": marker}
+
+
 def get_block_public_access(emr: Emr, request: Json) -> Json:
     return {
         "BlockPublicAccessConfiguration": {
@@ -139,6 +148,7 @@ CALLS: dict[str, Call] = {
     "GetBlockPublicAccessConfiguration": get_block_public_access,
     "GetManagedScalingPolicy": _scaling[1],
     "ListReleaseLabels": list_release_labels,
+    "ListSupportedInstanceTypes": list_supported_instance_types,
     "ModifyCluster": modify_cluster,
     "PutAutoTerminationPolicy": _idle[0],
     "PutManagedScalingPolicy": _scaling[0],

@@ -72,10 +72,22 @@ def test_groups(local_emr: LocalEmr) -> None:
             ClusterId=cluster, InstanceGroups=[{"InstanceGroupId": group, "InstanceCount": count}]
         )
 
+    task = {"InstanceRole": "TASK", "InstanceType": "c7g.xlarge", "InstanceCount": 2}
+    (added,) = emr.add_instance_groups(JobFlowId=cluster, InstanceGroups=[task])["InstanceGroupIds"]
+    assert [each["Id"] for each in emr.list_instance_groups(ClusterId=cluster)["InstanceGroups"]][2:] == [added]
+    assert len(emr.list_instances(ClusterId=cluster, InstanceGroupId=added)["Instances"]) == 2
+    for wrong, message in (
+        ({"InstanceRole": "CORE"}, "A CORE instance group may not be added, only TASK ones"),
+        ({"InstanceType": "c7"}, "Instance type 'c7' is not supported"),
+        ({"InstanceCount": 0}, "must be greater than 0"),
+    ):
+        with pytest.raises(ClientError, match=message):
+            emr.add_instance_groups(JobFlowId=cluster, InstanceGroups=[task | wrong])
+    resize(added, 0)
     resize(core["Id"], 4)
     assert len(emr.list_instances(ClusterId=cluster, InstanceStates=["RUNNING"])["Instances"]) == 5
     resize(core["Id"], 1)
-    assert len(emr.list_instances(ClusterId=cluster, InstanceStates=["TERMINATED"])["Instances"]) == 3
+    assert len(emr.list_instances(ClusterId=cluster, InstanceStates=["TERMINATED"])["Instances"]) == 3 + 2
     with pytest.raises(ClientError, match="A master instance group may not be resized"):
         resize(master["Id"], 2)
     with pytest.raises(ClientError, match="cannot be that small"):
@@ -88,6 +100,8 @@ def test_groups(local_emr: LocalEmr) -> None:
     assert emr.list_instance_groups(ClusterId=cluster)["InstanceGroups"][1]["RunningInstanceCount"] == 0
     with pytest.raises(ClientError, match="only be modified when the cluster is running or waiting"):
         resize(core["Id"], 2)
+    with pytest.raises(ClientError, match="only be added when the cluster is running or waiting"):
+        emr.add_instance_groups(JobFlowId=cluster, InstanceGroups=[task])
 
 
 def test_fleets(local_emr: LocalEmr) -> None:
