@@ -88,6 +88,7 @@ RUNS = _schema(
     maintain_seconds=DoubleType(),
     wait_seconds=DoubleType(),
     end_seconds=DoubleType(),
+    unmade=StringType(),  # what could not be made beside the tables, and why, a line each
 )
 
 
