@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import spark_jobs.tables.shell  # noqa: F401  # first: see there
 from orchard.lake import ledger
 from orchard.lake.tables import RUNS, open_catalog
 from orchard.photos.discovery import Found, find
