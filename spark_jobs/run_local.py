@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import spark_jobs.tables.shell  # noqa: F401  # first: see there
 from orchard.lake import ledger
 from orchard.lake.tables import RUNS, open_catalog
 from orchard.photos.discovery import Found, find
@@ -62,7 +63,8 @@ def run_local(
     """Bring a lake up to date with a folder of photos.
 
     Runs that were killed before their end are done again first. Where no photo was added, changed, deleted or
-    relabelled, and basis and labels in use are those asked for, nothing is done, and Spark does not even start.
+    relabelled, basis and labels in use are those asked for, and the last run made all that it should, nothing is done,
+    and Spark does not even start.
 
     Parameters
     ----------
@@ -104,7 +106,10 @@ def run_local(
         seconds = time.monotonic() - started
         # A rule that changes no label is kept in `runs` by a run all the same.
         asked_anew = before is not None and (
-            options.refit == "always" or before["options"] != options.to_json() or rule.text != in_use
+            options.refit == "always"
+            or before["options"] != options.to_json()
+            or rule.text != in_use
+            or before["unmade"] is not None
         )
         if found.nothing and not killed and not asked_anew:
             return [Done(*run, found)]
@@ -158,6 +163,7 @@ def _steps(
         "label_rule": found.rule if found else batch and batch.label_rule,
         "left_out": sum(found.left_out.values()) if found else None,
         "left_out_kinds": json.dumps(found.left_out) if found else None,
+        "unmade": "\n".join(reduced.unmade) or None,
     }
     row |= dict.fromkeys(set(RUNS.column_names) - row.keys())  # what only a rented cluster has
     lake.replace("runs", lake.rows("runs", [row]), run_id=run.run_id)
@@ -220,6 +226,7 @@ def describe(done: Done) -> str:
         )
         lines.append(f"  recogniser  {reduced.labels} labels, shrinkage {reduced.shrinkage:.3f}{judged}")
     lines += [f"  wrote       {file}" for file in reduced.files if file.endswith((".png", ".csv"))]
+    lines += [f"  not made    {what} (the next run tries again; the tables are right)" for what in reduced.unmade]
     return "\n".join(lines)
 
 

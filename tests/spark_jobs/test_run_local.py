@@ -71,10 +71,18 @@ def test_days_of_growth(small_artefact: Path, tmp_path: Path, run_local: RunLoca
     assert f"no label    1 by the rule parent, such as file://{photos}/top.jpg\n" in third.stdout
     assert "nothing to do" in third.stdout
 
-    # Other options on the same photos: step 2 alone.
+    # Other options on the same photos: step 2 alone. What it cannot make beside the tables is made by the next run.
+    (lake / "exports").rename(tmp_path / "kept")
+    (lake / "exports").touch()
+    blocked = call("run_local", photos, "--lake", lake, "--components", "3")
+    assert (blocked.returncode, blocked.stdout.count("  not made    ")) == (0, 4)
+    assert read(lake, "runs", "ended_at", "unmade")[2][1].startswith("exports: ")
+    (lake / "exports").unlink()
     (fourth,) = run_local(photos, "--lake", lake, "--components", "3")
     assert (fourth["extracted"]["photos"], fourth["reduced"]["components"]) == (0, 3)
-    assert len(read(lake, "runs", "run_id")) == 3
+    assert (fourth["reduced"]["exported"], fourth["reduced"]["unmade"]) == (len(present), [])
+    assert [unmade is None for _, unmade in read(lake, "runs", "ended_at", "unmade")] == [True, True, False, True]
+    assert "nothing to do" in call("run_local", photos, "--lake", lake, "--components", "3").stdout
 
     shutil.rmtree(photos / "Banana")
     mass = call("run_local", photos, "--lake", lake, "--components", "3")

@@ -216,10 +216,11 @@ class ReportOperator(BaseOperator):
         self.counts = counts
         self.marks = marks
 
-    def execute(self, context: Any) -> str:
+    def execute(self, context: Any) -> str | None:
         from orchard.dag.record import record  # reads the lake, with libraries that parsing the DAG need not load
 
         plan = Plan.from_dict(self.plan)
         address = record(plan, self.cluster_id, self.step_ids, self.counts, self.marks)
-        ReportLink().show(context, airflow_url(f"/orchard/reports/{plan.run_id}"))
+        if address is not None:
+            ReportLink().show(context, airflow_url(f"/orchard/reports/{plan.run_id}"))
         return address

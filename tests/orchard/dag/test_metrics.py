@@ -27,3 +27,9 @@ def test_a_figure_of_an_environment(aws: Any, monkeypatch: pytest.MonkeyPatch) -
         Statistics=["Maximum"],
     )["Datapoints"]
     assert point["Maximum"] == 6.5
+
+
+def test_no_run_fails_for_a_figure(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("orchard.aws.client", lambda service, region: 1 / 0)
+    metrics.put(settings(tags={"orchard:environment": "try"}), metrics.FAILED_RUNS, 1)
+    assert caplog.messages == ["The figure FailedRuns of environment try could not be put."]

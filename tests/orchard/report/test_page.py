@@ -420,6 +420,12 @@ def test_photos_undone_are_said(tables: Tables) -> None:
     assert "not ended yet" in tables.page(tables.run() | {"ended_at": None}).text
 
 
+def test_what_could_not_be_made_is_said(tables: Tables) -> None:
+    page = tables.page(tables.run() | {"unmade": "map: ValueError: <b>\nexports: OSError: full"})
+    assert "complete, but not all beside the tables could be made" in page.text
+    assert "\nmap: ValueError: <b>\nexports: OSError: full\n" in page.text
+
+
 def test_photos_with_another_label_are_said(tables: Tables) -> None:
     assert "Relabelled" not in tables.page(tables.run()).tiles
     page = tables.page(tables.run() | {"relabelled": 1_200, "label_rule": "(<b>)/"})
