@@ -99,7 +99,7 @@ class RunStepOperator(EmrAddStepsOperator):
             self._step_id = found["Id"]
             self.log.info("Step %s is there already, and %s.", self._step_id, found["Status"]["State"])
             if found["Status"]["State"] in emr.DONE:  # Airflow may try again what goes on too soon
-                return self.resume(context, {"state": found["Status"]["State"]}, found["Id"])
+                return self.resume(context, {"state": found["Status"]["State"], "step_id": self._step_id})
         else:
             never_twice(self.hook.conn, "AddJobFlowSteps")
             (self._step_id,) = self.hook.add_job_flow_steps(job_flow_id=self.cluster_id, steps=[wanted])
@@ -107,13 +107,18 @@ class RunStepOperator(EmrAddStepsOperator):
         from orchard.dag.triggers import StepTrigger  # needs aiobotocore, which parsing the DAG does not
 
         self.defer(
-            trigger=StepTrigger(self.cluster_id, self._step_id, plan.region, settings.poll_seconds),
+            trigger=StepTrigger(self.cluster_id, self._step_id, plan.region, settings.poll_seconds, bool(found)),
             method_name="resume",
-            kwargs={"step_id": self._step_id, "found": bool(found)},
         )
 
-    def resume(self, context: Any, event: Mapping[str, Any], step_id: str, found: bool = False) -> str:
-        """Go on when the step has ended: tell what it did, or all that can be known of why it failed."""
+    def resume(self, context: Any, event: Mapping[str, Any], **of_older: Any) -> str:
+        """Go on when the step has ended: tell what it did, or all that can be known of why it failed.
+
+        All that it needs is in the trigger's event: `airflow dags test` hands over nothing else. What an older version
+        of Orchard deferred has it beside the event.
+        """
+        event = {**of_older, **event}
+        step_id, found = str(event["step_id"]), bool(event.get("found"))
         plan = Plan.from_dict(self.plan)
         self.region_name = plan.region
         s3 = client("s3", plan.region)

@@ -17,6 +17,7 @@ from orchard.cluster.emr import DONE, FAILED, gone
 _THROTTLED = ("ThrottlingException", "Throttling", "RequestLimitExceeded", "InternalServerException", "InternalFailure")
 _PATIENCE = 40  # looks in a row that got no answer
 _ANSWER_SECONDS = 10.0  # that Airflow has to tell a task's state: a triggerer that is shut down may not
+_QUEUED_SECONDS = 15.0  # that a worker has to take a task that was cleared; on_kill has 30 in all
 
 
 class _Wait(BaseTrigger):
@@ -96,11 +97,17 @@ class StepTrigger(_Wait):
     """Wait until a step has ended, or its cluster is gone; there is no limit to it.
 
     The provider's waiter knows a number of attempts, and takes a cluster that ended meanwhile for a step that goes on.
+
+    Parameters
+    ----------
+    found : bool
+        Whether an earlier try of the task had added the step; handed on.
     """
 
-    def __init__(self, cluster_id: str, step_id: str, region: str, poll_seconds: float) -> None:
+    def __init__(self, cluster_id: str, step_id: str, region: str, poll_seconds: float, found: bool = False) -> None:
         super().__init__(cluster_id, region, poll_seconds)
         self.step_id = step_id
+        self.found = found
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return "orchard.dag.triggers.StepTrigger", {
@@ -108,6 +115,7 @@ class StepTrigger(_Wait):
             "step_id": self.step_id,
             "region": self.region,
             "poll_seconds": self.poll_seconds,
+            "found": self.found,
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -117,8 +125,7 @@ class StepTrigger(_Wait):
         except asyncio.CancelledError as broken_off:
             # Before Airflow 3.3 nobody calls on_kill. Since, it does where the message says that a person wants it; but
             # threads that are waited for (asgiref's) lose that message, and the client is opened in one.
-            told = hasattr(BaseTrigger, "on_kill") and broken_off.args
-            if not told and await self._given_up():
+            if not (hasattr(BaseTrigger, "on_kill") and broken_off.args):
                 await self.on_kill()
             raise
 
@@ -128,29 +135,49 @@ class StepTrigger(_Wait):
         step = (await emr.describe_step(ClusterId=self.cluster_id, StepId=self.step_id))["Step"]
         state, of_cluster = step["Status"]["State"], cluster["Status"]["State"]
         over = gone(cluster) is not None or state in DONE or state in FAILED[1:]
-        return f"Step {self.step_id} is {state}, its cluster {of_cluster}.", {"state": state} if over else None
+        event = {"state": state, "step_id": self.step_id, "found": self.found}
+        return f"Step {self.step_id} is {state}, its cluster {of_cluster}.", event if over else None
+
+    async def on_kill(self) -> None:
+        """Cancel the step where a person marked its task as failed, or cleared it.
+
+        Airflow says so, too, of a task that goes on elsewhere: where another triggerer has taken over from one that was
+        only silent for a while, and where `airflow dags test` waits by itself.
+        """
+        if not await self._given_up():
+            self.log.warning("The task goes on without this triggerer: step %s is let go on.", self.step_id)
+            return
+        async with await hook("emr", self.region).get_async_conn() as emr:
+            answer = await emr.cancel_steps(
+                ClusterId=self.cluster_id, StepIds=[self.step_id], StepCancellationOption="TERMINATE_PROCESS"
+            )
+        self.log.info("Step %s is cancelled: %s", self.step_id, answer["CancelStepsInfoList"])
 
     async def _given_up(self) -> bool:
-        """Whether a person marked the task as failed or cleared it: it is not deferred any more."""
+        """Whether the task waits for the step no more: a person marked or cleared it. Where nobody tells, it does.
+
+        One that was cleared is queued until a worker takes it; one of `airflow dags test` is as long as it waits.
+        """
+        until = time.monotonic() + _QUEUED_SECONDS
+        while (state := await self._state()) == "queued" and time.monotonic() < until:
+            await asyncio.sleep(min(self.poll_seconds, 1.0))
+        return state not in ("deferred", "queued")
+
+    async def _state(self) -> str | None:
+        """Ask Airflow for the task's state."""
         task = self.task_instance
-        assert task is not None  # the triggerer has set it
+        if task is None:  # in `airflow dags test` itself
+            return "deferred"
         look = sync_to_async(RuntimeTaskInstance.get_task_states)(
             dag_id=task.dag_id, task_ids=[task.task_id], run_ids=[task.run_id], map_index=task.map_index
         )
         try:
             states = await asyncio.wait_for(look, _ANSWER_SECONDS)
         except TimeoutError:
-            self.log.warning("Airflow does not tell the task's state: step %s is let go on.", self.step_id)
-            return False
-        return bool(states.get(task.run_id, {}).get(task.task_id) != "deferred")
-
-    async def on_kill(self) -> None:
-        """Cancel the step when a person marks its task as failed or clears it."""
-        async with await hook("emr", self.region).get_async_conn() as emr:
-            answer = await emr.cancel_steps(
-                ClusterId=self.cluster_id, StepIds=[self.step_id], StepCancellationOption="TERMINATE_PROCESS"
-            )
-        self.log.info("Step %s is cancelled: %s", self.step_id, answer["CancelStepsInfoList"])
+            self.log.warning("Airflow does not tell the task's state.")
+            return "deferred"
+        state: str | None = states.get(task.run_id, {}).get(task.task_id)
+        return state
 
 
 def _passes(error: Exception) -> bool:

@@ -71,7 +71,7 @@ def test_a_step_that_ended_badly(
         stub.add_response("describe_cluster", {"Cluster": {"Id": CLUSTER, "Status": status}})
         stub.add_response("describe_step", {"Step": {"Id": STEP, "Status": {"State": step}}})
         with pytest.raises(error) as raised:
-            operator.resume({}, {"state": step}, step_id=STEP)
+            operator.resume({}, {"state": step, "step_id": STEP})
         stub.assert_no_pending_responses()
     assert str(raised.value) == message
     assert type(raised.value) is error
