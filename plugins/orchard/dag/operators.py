@@ -125,6 +125,8 @@ class RunStepOperator(EmrAddStepsOperator):
         if event["state"] in emr.DONE:
             did = json.loads(read_object(s3, f"{plan.lake}/steps/{plan.run_id}/{self.step}.json"))
             self.log.info("Step %s is done: %s", step_id, did)
+            if did.get("withdrew"):
+                self._not_alone(context)
             return step_id
         # Looked at again: a step may be seen to end just before its cluster is.
         cluster = emr.describe(self.hook.conn, self.cluster_id)
@@ -141,6 +143,16 @@ class RunStepOperator(EmrAddStepsOperator):
         if event["state"] in ("CANCELLED", "CANCEL_PENDING"):
             raise AirflowFailException(f"{what}: somebody cancelled it.")
         raise AirflowException(f"{what}; see the traceback above.")
+
+    def _not_alone(self, context: Any) -> None:
+        """Fail where step 2 is not to follow: with step 1 cleared alone, a run would be green without its sums."""
+        ti = context["ti"]
+        states = ti.get_task_states(dag_id=ti.dag_id, task_ids=["reduce"], run_ids=[ti.run_id])
+        if states.get(ti.run_id, {}).get("reduce") == "success":
+            raise AirflowFailException(
+                "Photos came out otherwise than before, so what reduce had made of them was taken out of the lake, and "
+                "reduce is not to run again. Clear this task once more, with Downstream."
+            )
 
     def _tell(self, s3: Any, plan: Plan, cluster: Mapping[str, Any], step_id: str, patience: float) -> None:
         """Log the traceback that the job left, and the end of its log as soon as EMR has brought it."""
