@@ -19,6 +19,7 @@ from airflow.sdk import BaseOperator
 from orchard.aws import CONNECTION, RETRIES, client, never_twice, read_object
 from orchard.cluster import emr, logs
 from orchard.cluster.request import STEPS, job_flow
+from orchard.dag.again import all_again, needed
 from orchard.dag.links import CLUSTER_LINKS, ReportLink, airflow_url, show_cluster
 from orchard.plan import Plan
 from orchard.settings import read_settings
@@ -90,8 +91,11 @@ class RunStepOperator(EmrAddStepsOperator):
         if self.step == "maintain" and not plan.maintain:
             raise AirflowSkipException("Table maintenance is not due.")
         self.region_name = plan.region
+        needed(self.cluster_id, "cluster", "create_cluster")
+        needed(self.code, "code", "stage_code")
         cluster = emr.describe(self.hook.conn, self.cluster_id)
         if why := emr.gone(cluster):
+            all_again(context, cluster, why)
             raise AirflowFailException(f"{why}: no step can be added. Clear the run's tasks to do it again.")
         show_cluster(context, settings, self.cluster_id)
         wanted = STEPS[self.step](plan, self.code)
@@ -194,6 +198,12 @@ class TerminateClusterOperator(EmrTerminateJobFlowOperator):
     def execute(self, context: Any) -> Any:
         settings, plan = read_settings(), Plan.from_dict(self.plan)
         self.region_name = plan.region
+        if not self.cluster_id:  # create_cluster was marked as success, and may have rented one all the same
+            found = emr.find_cluster(self.hook.conn, plan.lake, plan.dag_id, plan.dag_run_id)
+            if not found:
+                self.log.info("There is no cluster: there is nothing to give back.")
+                return None
+            self.cluster_id = found["Id"]
         show_cluster(context, settings, self.cluster_id)
         if plan.keep_cluster and emr.last_step_failed(self.hook.conn, self.cluster_id):
             self.log.warning(
@@ -237,6 +247,9 @@ class ReportOperator(BaseOperator):
         from orchard.dag.record import record  # reads the lake, with libraries that parsing the DAG need not load
 
         plan = Plan.from_dict(self.plan)
+        needed(self.counts, "sums", "check_run")
+        if not self.cluster_id:
+            raise AirflowSkipException("There is no cluster, and nothing to report of it.")
         address = record(plan, self.cluster_id, self.step_ids, self.counts, self.marks)
         ReportLink().show(context, airflow_url(f"/orchard/reports/{plan.run_id}"))
         return address

@@ -97,6 +97,20 @@ def test_a_step_that_is_done_already_is_not_waited_for(
 
 
 @pytest.mark.parametrize(
+    ("lacks", "task_id"), [("cluster_id", "create_cluster"), ("code", "stage_code"), ("plan", "find_new_photos")]
+)
+def test_a_task_before_was_marked_as_success(lacks: str, task_id: str, operator: RunStepOperator) -> None:
+    """By hand, and left nothing: said once, and not tried again."""
+    setattr(operator, lacks, None)
+    what = lacks.removesuffix("_id")
+    with pytest.raises(AirflowFailException) as raised:
+        operator.execute({})
+    assert str(raised.value) == (
+        f"There is no {what}: {task_id} is marked as success, and has left none. Clear {task_id}, with Downstream."
+    )
+
+
+@pytest.mark.parametrize(
     ("withdrew", "reduce", "red"), [(True, "success", True), (True, None, False), (False, "success", False)]
 )
 def test_step_1_cleared_alone(
