@@ -108,8 +108,9 @@ class RunStepOperator(EmrAddStepsOperator):
             never_twice(self.hook.conn, "AddJobFlowSteps")
             (self._step_id,) = self.hook.add_job_flow_steps(job_flow_id=self.cluster_id, steps=[wanted])
             self.log.info("Added step %s: %s", self._step_id, " ".join(wanted["HadoopJarStep"]["Args"]))
-        from orchard.dag.triggers import StepTrigger  # needs aiobotocore, which parsing the DAG does not
+        from orchard.dag.triggers import TRY, StepTrigger  # needs aiobotocore, which parsing the DAG does not
 
+        context["ti"].xcom_push(key=TRY, value=context["ti"].try_number)
         self.defer(
             trigger=StepTrigger(self.cluster_id, self._step_id, plan.region, settings.poll_seconds, bool(found)),
             method_name="resume",

@@ -4,9 +4,11 @@ import asyncio
 import time
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+from airflow.sdk.execution_time.xcom import XCom
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 from botocore.exceptions import BotoCoreError, ClientError
@@ -14,10 +16,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from orchard.aws import hook
 from orchard.cluster.emr import DONE, FAILED, gone
 
+TRY = "waits"  # XCom of a task that waits for a step: in which try
 _THROTTLED = ("ThrottlingException", "Throttling", "RequestLimitExceeded", "InternalServerException", "InternalFailure")
 _PATIENCE = 40  # looks in a row that got no answer
-_ANSWER_SECONDS = 10.0  # that Airflow has to tell a task's state: a triggerer that is shut down may not
-_QUEUED_SECONDS = 15.0  # that a worker has to take a task that was cleared; on_kill has 30 in all
+# That Airflow has to tell what became of a task: a triggerer that is shut down may not, and of one that is not, the
+# first question takes seconds. on_kill has 30 in all.
+_ANSWER_SECONDS, _KILL_SECONDS = 10.0, 25.0
+_UNKNOWN = "in a state that Airflow does not tell"
 
 
 class _Wait(BaseTrigger):
@@ -125,8 +130,9 @@ class StepTrigger(_Wait):
         except asyncio.CancelledError as broken_off:
             # Before Airflow 3.3 nobody calls on_kill. Since, it does where the message says that a person wants it; but
             # threads that are waited for (asgiref's) lose that message, and the client is opened in one.
-            if not (hasattr(BaseTrigger, "on_kill") and broken_off.args):
-                await self.on_kill()
+            told = hasattr(BaseTrigger, "on_kill") and broken_off.args
+            if not told and await self._given_up(_ANSWER_SECONDS):
+                await self._cancel()
             raise
 
     async def _look(self, emr: Any) -> tuple[str, dict[str, Any] | None]:
@@ -144,40 +150,46 @@ class StepTrigger(_Wait):
         Airflow says so, too, of a task that goes on elsewhere: where another triggerer has taken over from one that was
         only silent for a while, and where `airflow dags test` waits by itself.
         """
-        if not await self._given_up():
-            self.log.warning("The task goes on without this triggerer: step %s is let go on.", self.step_id)
-            return
+        if await self._given_up(_KILL_SECONDS):
+            await self._cancel()
+
+    async def _cancel(self) -> None:
         async with await hook("emr", self.region).get_async_conn() as emr:
             answer = await emr.cancel_steps(
                 ClusterId=self.cluster_id, StepIds=[self.step_id], StepCancellationOption="TERMINATE_PROCESS"
             )
         self.log.info("Step %s is cancelled: %s", self.step_id, answer["CancelStepsInfoList"])
 
-    async def _given_up(self) -> bool:
-        """Whether the task waits for the step no more: a person marked or cleared it. Where nobody tells, it does.
-
-        One that was cleared is queued until a worker takes it; one of `airflow dags test` is as long as it waits.
-        """
-        until = time.monotonic() + _QUEUED_SECONDS
-        while (state := await self._state()) == "queued" and time.monotonic() < until:
-            await asyncio.sleep(min(self.poll_seconds, 1.0))
-        return state not in ("deferred", "queued")
+    async def _given_up(self, seconds: float) -> bool:
+        """Whether the task waits for the step no more, as a person marked or cleared it."""
+        state: str | None = _UNKNOWN
+        with suppress(TimeoutError):
+            state = await asyncio.wait_for(self._state(), seconds)
+        if state in ("deferred", _UNKNOWN):
+            self.log.warning("The wait is broken off; step %s is let go on, as its task is %s.", self.step_id, state)
+            return False
+        return True
 
     async def _state(self) -> str | None:
-        """Ask Airflow for the task's state."""
-        task = self.task_instance
-        if task is None:  # in `airflow dags test` itself
-            return "deferred"
-        look = sync_to_async(RuntimeTaskInstance.get_task_states)(
-            dag_id=task.dag_id, task_ids=[task.task_id], run_ids=[task.run_id], map_index=task.map_index
-        )
-        try:
-            states = await asyncio.wait_for(look, _ANSWER_SECONDS)
-        except TimeoutError:
-            self.log.warning("Airflow does not tell the task's state.")
-            return "deferred"
-        state: str | None = states.get(task.run_id, {}).get(task.task_id)
+        """Ask Airflow for the task's state. One that was cleared is queued only until a worker takes it."""
+        if self.task_instance is None:  # in `airflow dags test` itself
+            return _UNKNOWN
+        # A task of `airflow dags test` is queued for as long as it waits.
+        while (state := await sync_to_async(_asked)(self.task_instance)) == "queued":
+            await asyncio.sleep(min(self.poll_seconds, 1.0))
         return state
+
+
+def _asked(task: Any) -> str | None:
+    """Ask Airflow for a task's state; None, too, where another try of it waits already."""
+    of_task = {"dag_id": task.dag_id, "run_id": task.run_id, "task_id": task.task_id, "map_index": task.map_index}
+    states = RuntimeTaskInstance.get_task_states(
+        dag_id=task.dag_id, task_ids=[task.task_id], run_ids=[task.run_id], map_index=task.map_index
+    )
+    state: str | None = states.get(task.run_id, {}).get(task.task_id)
+    if state == "deferred" and XCom.get_one(key=TRY, **of_task) not in (None, task.try_number):
+        return None
+    return state
 
 
 def _passes(error: Exception) -> bool:
