@@ -9,6 +9,7 @@ from typing import Any
 from orchard import aws
 from orchard.cluster import account, emr
 from orchard.cluster.life import Life, Marks
+from orchard.dag.links import run_url
 from orchard.lake.tables import replace_run
 from orchard.plan import Plan, request_json
 from orchard.report.page import gather, render
@@ -43,6 +44,7 @@ def record(
             lambda path: aws.read_object(s3, path),
             root=plan.lake,
             pretend=settings.console is not None,
+            run_url=run_url(plan.dag_id, plan.dag_run_id),
         )
     )
     aws.write_object(s3, address, page.encode(), "text/html; charset=utf-8")
