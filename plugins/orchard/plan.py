@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from airflow.providers.common.compat.sdk import AirflowFailException
+
 from orchard.form import Wishes
 from orchard.photos.label import without_label
 from orchard.photos.sieve import told
@@ -76,7 +78,19 @@ class Plan:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Plan":
+    def from_dict(cls, values: Mapping[str, Any] | None) -> "Plan":
+        """Read what a task was handed.
+
+        Raises
+        ------
+        AirflowFailException
+            Nothing: somebody marked find_new_photos as success before it ran.
+        """
+        if not values:
+            raise AirflowFailException(
+                "There is no plan: find_new_photos is marked as success, and has left none. "
+                "Clear find_new_photos, with Downstream."
+            )
         lists = {name: tuple(values.get(name, ())) for name in ("instance_types", "examples")}
         return cls(**{**values, **lists})
 

@@ -121,6 +121,17 @@ def test_what_was_left_behind_is_caught_up_with(lake: Lake, small_artefact: Path
     comments = {one.text.strip() for one in drawn.iter(ElementTree.Comment)}
     assert comments >= {*DRAWN}
 
+    # Step 1 done again, and not step 2: what comes out as it was leaves all that was made of it,
+    again = extract(lake, "r2", extractor_id, str(small_artefact))
+    assert (again.embedded, again.withdrew) == (8, False)
+    assert contents(lake, "moments", "run_id", "count") == [("r1", 8), ("r2", 8)]
+    assert len(contents(lake, "coordinates", "uri")) == 16
+    photos[8].unlink()  # and what does not takes it away.
+    changed = extract(lake, "r2", extractor_id, str(small_artefact))
+    assert (changed.embedded, changed.rejected, changed.withdrew) == (7, 1, True)
+    assert contents(lake, "moments", "run_id", "count") == [("r1", 8)]
+    assert {run for (run,) in contents(lake, "coordinates", "run_id")} == {"r1"}
+
 
 class Comments(ElementTree.TreeBuilder):
     """Keeps what matplotlib says beside each text that it draws: the text."""

@@ -16,6 +16,7 @@ from pyiceberg.expressions import StartsWith
 from orchard import aws
 from orchard.cluster import account, emr
 from orchard.cluster.life import Life, Marks
+from orchard.dag.links import run_url
 from orchard.lake.rows import rows
 from orchard.lake.tables import replace_run
 from orchard.plan import Plan, request_json
@@ -44,11 +45,26 @@ def record(
         "rejected": counts["rejected"],
     }
     replace_run(catalog, plan.database, row)
-    return publish(catalog, plan.database, s3, row, root=plan.lake, pretend=settings.console is not None)
+    return publish(
+        catalog,
+        plan.database,
+        s3,
+        row,
+        root=plan.lake,
+        pretend=settings.console is not None,
+        run_url=run_url(plan.dag_id, plan.dag_run_id),
+    )
 
 
 def publish(
-    catalog: Catalog, database: str, s3: Any, row: Mapping[str, Any], *, root: str, pretend: bool = False
+    catalog: Catalog,
+    database: str,
+    s3: Any,
+    row: Mapping[str, Any],
+    *,
+    root: str,
+    pretend: bool = False,
+    run_url: str | None = None,
 ) -> str | None:
     """Write the report of a run, and those that earlier runs could not; return the run's report's address."""
     waiting = rows(catalog, database, "runs", StartsWith("unmade", f"{_REPORT}:"))
@@ -59,7 +75,15 @@ def publish(
         told = {**one, "report": address, "unmade": "\n".join(unmade) or None}
         try:
             page = render(
-                gather(catalog, database, told, lambda path: aws.read_object(s3, path), root=root, pretend=pretend)
+                gather(
+                    catalog,
+                    database,
+                    told,
+                    lambda path: aws.read_object(s3, path),
+                    root=root,
+                    pretend=pretend,
+                    run_url=run_url if one is row else None,
+                )
             )
             aws.write_object(s3, f"{address}", page.encode(), "text/html; charset=utf-8")
             _LOG.info("The report is at %s.", address)

@@ -59,6 +59,8 @@ class Report:
         See `read_rejects`.
     runs : tuple of Mapping
         Rows of `runs` up to this one, oldest first, with the `photos` that the lake held then, and all their `seconds`.
+    run_url : str, optional
+        The way back to the run in Airflow.
     """
 
     root: str
@@ -74,6 +76,7 @@ class Report:
     rejects: tuple[Reject, ...]
     reasons: tuple[tuple[str, int], ...]
     runs: tuple[Mapping[str, Any], ...]
+    run_url: str | None = None
 
     @property
     def undone(self) -> int:
@@ -124,6 +127,7 @@ def gather(
     *,
     root: str,
     pretend: bool = False,
+    run_url: str | None = None,
 ) -> Report:
     """Read what the page shows of a run, after its steps.
 
@@ -135,7 +139,7 @@ def gather(
         Gives the bytes at an ``s3://`` address or a path; raises FileNotFoundError where there are none.
     root : str
         Of the lake: a folder, or ``s3://bucket[/prefix]``.
-    pretend : bool
+    pretend, run_url
         See `Report`.
     """
     root = root.rstrip("/")
@@ -161,6 +165,7 @@ def gather(
         rejects=rejects,
         reasons=reasons,
         runs=_runs(catalog, database, row),
+        run_url=run_url,
     )
 
 

@@ -27,6 +27,7 @@ from tests.lakes import sample
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+RUN_URL = "http://localhost:8080/dags/orchard_daily/runs/manual__%22%3C1%3E"
 VOID = {"br", "circle", "img", "link", "meta", "polyline"}
 
 
@@ -99,7 +100,8 @@ class Page(HTMLParser):
         """Check that the page needs nothing but itself, and that all its pictures are described."""
         assert not self.tags & {"script", "link", "iframe", "object", "embed", "base", "form"}
         assert not [name for name, _ in self.attributes if name.startswith("on")]
-        assert all(value.startswith("data:image/") for name, value in self.attributes if name in ("src", "href"))
+        assert all(value.startswith("data:image/") for name, value in self.attributes if name == "src")
+        assert {value for name, value in self.attributes if name == "href"} <= {RUN_URL}
         assert "url(" not in self.html
         assert "@import" not in self.html
         assert all(picture["alt"] for picture in self.pictures)
@@ -147,7 +149,7 @@ class Tables:
         self.put("batches", [{"uri": uri, **label, **mine} for uri, _ in rejects])
 
     def gather(self, row: dict[str, Any], read: Callable[[str], bytes] = read_file, pretend: bool = False) -> Report:
-        return gather(self.catalog, self.database, row, read, root=self.root, pretend=pretend)
+        return gather(self.catalog, self.database, row, read, root=self.root, pretend=pretend, run_url=RUN_URL)
 
     def page(self, row: dict[str, Any], read: Callable[[str], bytes] = read_file, pretend: bool = False) -> Page:
         page = Page(render(self.gather(row, read, pretend)))
@@ -285,6 +287,7 @@ def test_a_page_for_people(tables: Tables) -> None:
         "Would have cost on AWS": "$0.050 per 1,000 photos",
     }
     assert "complete, with photos left for the next run" in page.text
+    assert "the run in Airflow" in page.text and ("href", RUN_URL) in page.attributes
     assert page.table("Seconds of each phase") == [
         ["Find new photos", "2.2 s", ""],
         ["Cluster starts", "1 min 00 s", ""],
