@@ -39,7 +39,7 @@ def test_days_of_growth(small_artefact: Path, tmp_path: Path, run_local: RunLoca
     (first,) = run_local(photos, "--lake", lake, "--extractor", small_artefact, "--components", "5")
     assert first["found"] == {
         **{"listed": 24, "added": 24, "changed": 0, "deleted": 0, "left": 0, "relabelled": 0},
-        **{"unlabelled": 0, "examples": [], "rule": "parent", "left_out": {}},
+        **{"unlabelled": 0, "examples": [], "rule": "parent", "left_out": {}, "notes": []},
     }
     assert (first["extracted"]["embedded"], first["reduced"]["components"]) == (24, 5)
 
@@ -51,7 +51,7 @@ def test_days_of_growth(small_artefact: Path, tmp_path: Path, run_local: RunLoca
     (second,) = run_local(photos, "--lake", lake, "--components", "5")
     assert second["found"] == {
         **{"listed": 26, "added": 3, "changed": 1, "deleted": 1, "left": 0, "relabelled": 0},
-        **{"unlabelled": 1, "examples": [f"file://{photos}/top.jpg"], "rule": "parent", "left_out": {}},
+        **{"unlabelled": 1, "examples": [f"file://{photos}/top.jpg"], "rule": "parent", "left_out": {}, "notes": []},
     }
     assert (second["extracted"]["embedded"], second["extracted"]["rejected"]) == (2, 2)
     assert [Path(uri).name for uri, _ in second["rejects"]] == ["bad.jpg", "top.jpg"]
