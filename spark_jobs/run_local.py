@@ -58,6 +58,7 @@ def run_local(
     *,
     label: str | None = None,
     leave_out: Sequence[str] = LEAVE_OUT,
+    taken_out: str | None = None,
     mass_deletion_meant: bool = False,
 ) -> list[Done]:
     """Bring a lake up to date with a folder of photos.
@@ -76,6 +77,8 @@ def run_local(
         Rule that finds a photo's label (`LabelRule`). Default: the lake's newest; for a new lake ``parent``.
     leave_out : sequence of str
         Patterns of names that are no photos (`orchard.photos.sieve`).
+    taken_out : str, optional
+        A folder or prefix that is not `photos`, and whose photos leave the lake.
 
     Returns
     -------
@@ -102,6 +105,7 @@ def run_local(
             rule=rule,
             mass_deletion_meant=mass_deletion_meant,
             leave_out=leave_out,
+            taken_out=taken_out,
         )
         seconds = time.monotonic() - started
         # A rule that changes no label is kept in `runs` by a run all the same.
@@ -256,11 +260,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="files and folders of such a name (* and ? as in a shell) are no photos; in place of the list of what "
         "other programs leave behind, such as .*; '' leaves out none",
     )
+    parser.add_argument(
+        "--take-out",
+        metavar="PREFIX",
+        help="take all photos of another folder or s3://bucket/prefix, which is gone, out of the lake",
+    )
     add_options(parser)
     parser.add_argument(
         "--mass-deletion-meant",
         action="store_true",
-        help="go on where more than a fifth of the lake's photos is gone, or loses its label",
+        help="go on where more than a fifth of the lake's photos is gone, or loses its label, or where photos to take "
+        "out are still there",
     )
     parser.add_argument("--json", action="store_true", help="print what was done as a JSON list, one object a run")
     args = parser.parse_args(argv)
@@ -274,6 +284,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             args.engine,
             label=args.label,
             leave_out=LEAVE_OUT if args.leave_out is None else args.leave_out,
+            taken_out=args.take_out,
             mass_deletion_meant=args.mass_deletion_meant,
         )
     except (ValueError, NotADirectoryError, BlockingIOError, ExtractorError, MassDeletionError) as error:

@@ -49,6 +49,15 @@ def form() -> dict[str, Param]:
             description="Go on although more than a fifth of the lake's photos under a prefix is gone, or loses its "
             "label.",
         ),
+        "take_out": Param(
+            None,
+            type=["null", "string"],
+            maxLength=1100,
+            pattern=r"^\s*(s3://.*)?$",
+            title="Take out",
+            description="A prefix that is gone and not listed any more, s3://bucket/prefix: all its photos leave the "
+            "lake. Where some are still there, say that mass deletion is meant.",
+        ),
         "extractor": Param(
             None,
             type=["null", "string"],
@@ -118,6 +127,7 @@ class Wishes:
     prefixes: tuple[str, ...] | None = None
     limit: int | None = None
     mass_deletion_meant: bool = False
+    take_out: str | None = None
     extractor: str | None = None
     components: int | None = None
     variance: float | None = None
@@ -153,8 +163,9 @@ class Wishes:
         if given.get("prefixes") is not None:
             # The form sends a string a line: a field that was emptied is one that is empty.
             given["prefixes"] = tuple(one.strip() for one in given["prefixes"] if one.strip()) or None
-        if isinstance(given.get("extractor"), str):
-            given["extractor"] = given["extractor"].strip() or None
+        for name in ("extractor", "take_out"):
+            if isinstance(given.get(name), str):
+                given[name] = given[name].strip() or None
         if (answer := given.get("standardize")) in _ANSWERS:
             given["standardize"] = _ANSWERS[answer]
         # For JSON, 20.0 is an integer, and 1 is a number.

@@ -11,6 +11,7 @@ DEFAULTS = {
     "prefixes": None,
     "limit": None,
     "mass_deletion_meant": False,
+    "take_out": None,
     "extractor": None,
     "components": None,
     "variance": None,
@@ -45,6 +46,7 @@ def test_a_form_filled_in() -> None:
         prefixes=["s3://bucket/a", "s3://bucket/b/"],
         limit=1000,
         mass_deletion_meant=True,
+        take_out=" s3://bucket/old/ ",
         extractor="resnet50-int8-0123456789ab",
         variance=0.9,
         standardize="no",
@@ -58,6 +60,7 @@ def test_a_form_filled_in() -> None:
         prefixes=("s3://bucket/a", "s3://bucket/b/"),
         limit=1000,
         mass_deletion_meant=True,
+        take_out="s3://bucket/old/",
         extractor="resnet50-int8-0123456789ab",
         components=None,
         variance=0.9,
@@ -108,6 +111,8 @@ def test_numbers_as_json_may_write_them() -> None:
         ("limit", 10**20),
         ("limit", 1e20),
         ("mass_deletion_meant", None),
+        ("take_out", "/home/photos"),
+        ("take_out", "s3://bucket/" + "a" * 1100),
         ("extractor", 7),
         ("extractor", "a" * 251),
         ("components", 0),
@@ -160,8 +165,8 @@ def test_an_unknown_field_is_refused() -> None:
     with pytest.raises(ValueError) as refused:
         Wishes.read({"planonly": True, "limit": 8, "Limit": 8})
     assert str(refused.value) == (
-        "Unknown Params Limit, planonly: expected some of plan_only, prefixes, limit, mass_deletion_meant, extractor, "
-        "components, variance, standardize, refit, core_nodes, keep_cluster, maintain."
+        "Unknown Params Limit, planonly: expected some of plan_only, prefixes, limit, mass_deletion_meant, take_out, "
+        "extractor, components, variance, standardize, refit, core_nodes, keep_cluster, maintain."
     )
 
 

@@ -51,8 +51,14 @@ def test_days_of_growth(small_artefact: Path, tmp_path: Path, run_local: RunLoca
     (second,) = run_local(photos, "--lake", lake, "--components", "5")
     assert second["found"] == {
         **{"listed": 26, "added": 3, "changed": 1, "deleted": 1, "left": 0, "relabelled": 0},
-        **{"unlabelled": 1, "examples": [f"file://{photos}/top.jpg"], "rule": "parent", "left_out": {}, "notes": []},
+        **{"unlabelled": 1, "examples": [f"file://{photos}/top.jpg"], "rule": "parent", "left_out": {}},
+        "notes": [
+            f"The same bytes under another name: 3 photos, such as file://{paths[2]}, those of file://{paths[1]}; each "
+            "counts, and what is measured on them is too good."
+        ],
     }
+    (kept,) = read(lake, "runs", "run_id", "notes")[1:]
+    assert json.loads(kept[1]) == second["found"]["notes"]
     assert (second["extracted"]["embedded"], second["extracted"]["rejected"]) == (2, 2)
     assert [Path(uri).name for uri, _ in second["rejects"]] == ["bad.jpg", "top.jpg"]
     kept = read(lake, "runs", "run_id", "listed", "left", "report", "embed_seconds", "vcpus")
@@ -130,6 +136,17 @@ def test_days_of_growth(small_artefact: Path, tmp_path: Path, run_local: RunLoca
     assert (again["found"]["deleted"], again["found"]["relabelled"], again["reduced"]["labels"]) == (6, 6, 3)
     assert {name: read(lake, name, "uri", "etag", "label") for name in last} == last
 
+    # The folder gets another name.
+    photos.rename(tmp_path / "pictures")
+    photos.mkdir()
+    (moved,) = run_local(tmp_path / "pictures", "--lake", lake, "--components", "3", "--take-out", photos)
+    assert (moved["found"]["added"], moved["found"]["deleted"]) == (moved["found"]["listed"], moved["found"]["listed"])
+    there = [uri.replace(f"{photos}/", f"{tmp_path}/pictures/") for uri, *_ in last["embeddings"]]
+    for table in ("embeddings", "coordinates"):
+        assert [uri for (uri,) in read(lake, table, "uri")] == there
+    assert sums(catalog, "orchard", moved["run_id"], moved["extractor_id"]).match
+    assert behind(catalog, "orchard", moved["extractor_id"]) == []
+
 
 def test_errors_a_user_understands(small_artefact: Path, tmp_path: Path, call: Call) -> None:
     nowhere = call("run_local", tmp_path / "nowhere", "--lake", tmp_path / "lake", "--extractor", small_artefact)
@@ -139,9 +156,20 @@ def test_errors_a_user_understands(small_artefact: Path, tmp_path: Path, call: C
     empty = call("run_local", tmp_path / "empty", "--lake", tmp_path / "lake", "--extractor", small_artefact)
     assert empty.returncode == 0
     assert "no photo was found there" in empty.stdout
+    assert (
+        f"  note        No photo is under file://{tmp_path}/empty/, nor does the lake hold one from there: is that "
+        "where they are?\n"
+    ) in empty.stdout
     rule = call("run_local", tmp_path / "empty", "--lake", tmp_path / "lake", "--label", "parent/0")
     assert rule.returncode == 2
     assert "error: label 'parent/0': levels are counted from 1; expected parent, parent/2" in rule.stderr
+    took = ("--extractor", small_artefact, "--take-out", tmp_path / "photos")
+    out = call("run_local", tmp_path / "empty", "--lake", tmp_path / "lake", *took)
+    assert out.returncode == 2
+    assert out.stderr.splitlines()[-1] == (
+        f"error: {tmp_path}/photos: expected a prefix to take out that the lake holds photos under, got one with none. "
+        "Besides what is listed, it holds no photo."
+    )
     none = call("recognise", tmp_path / "x.jpg", "--lake", tmp_path / "no lake")
     assert none.returncode == 2
     assert "There is no lake in" in none.stderr

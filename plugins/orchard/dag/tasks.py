@@ -70,6 +70,7 @@ def make_plan(dag_id: str, dag_run_id: str, params: Mapping[str, Any]) -> Plan:
             mass_deletion_meant=wishes.mass_deletion_meant,
             limit=wishes.limit,
             leave_out=settings.leave_out,
+            taken_out=wishes.take_out,
             s3=s3,
             write=not wishes.plan_only,
         )

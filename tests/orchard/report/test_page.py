@@ -429,6 +429,11 @@ def test_what_could_not_be_made_is_said(tables: Tables) -> None:
     assert "\nmap: ValueError: <b>\nexports: OSError: full\n" in page.text
 
 
+def test_what_no_count_tells_is_said(tables: Tables) -> None:
+    page = tables.page(tables.run() | {"notes": '["No photo is under s3://b/<typo>/", "Probable twins"]'})
+    assert "\nNo photo is under s3://b/<typo>/\nProbable twins\n" in page.text
+
+
 def test_photos_with_another_label_are_said(tables: Tables) -> None:
     assert "Relabelled" not in tables.page(tables.run()).tiles
     page = tables.page(tables.run() | {"relabelled": 1_200, "label_rule": "(<b>)/"})
