@@ -48,26 +48,31 @@ def test_days_of_growth(small_artefact: Path, tmp_path: Path, run_local: RunLoca
     shutil.copy(paths[3], photos / "Apple Red" / "new.jpg")
     (photos / "Apple Red" / "bad.jpg").write_text("no photo")
     (photos / "top.jpg").write_bytes(paths[4].read_bytes())
+    shutil.copy(paths[5], photos / "Apple Red" / "IMG_7")
+    for name in ("._1.jpg", ".DS_Store"):
+        (photos / "Apple Red" / name).write_bytes(b"\0\5\x16\7")
     (second,) = run_local(photos, "--lake", lake, "--components", "5")
     assert second["found"] == {
-        **{"listed": 26, "added": 3, "changed": 1, "deleted": 1, "left": 0, "relabelled": 0},
-        **{"unlabelled": 1, "examples": [f"file://{photos}/top.jpg"], "rule": "parent", "left_out": {}},
+        **{"listed": 29, "added": 4, "changed": 1, "deleted": 1, "left": 0, "relabelled": 0},
+        **{"unlabelled": 1, "examples": [f"file://{photos}/top.jpg"], "rule": "parent"},
+        "left_out": {"of macOS": 2},
     }
-    assert (second["extracted"]["embedded"], second["extracted"]["rejected"]) == (2, 2)
+    assert (second["extracted"]["embedded"], second["extracted"]["rejected"]) == (3, 2)
     assert [Path(uri).name for uri, _ in second["rejects"]] == ["bad.jpg", "top.jpg"]
-    kept = read(lake, "runs", "run_id", "listed", "left", "report", "embed_seconds", "vcpus")
-    assert [row[1:4] for row in kept] == [(24, 0, None), (26, 0, None)]
+    kept = read(lake, "runs", "run_id", "listed", "left_out_kinds", "report", "embed_seconds", "vcpus")
+    assert [row[1:4] for row in kept] == [(24, "{}", None), (29, '{"of macOS": 2}', None)]
     assert all(seconds > 0 and vcpus >= 1 for *_, seconds, vcpus in kept)
     catalog = open_catalog(str(lake))
     done = [sums(catalog, "orchard", run["run_id"], run["extractor_id"]) for run in (first, second)]
-    assert done == [Sums(asked=24, embedded=22, superseded=2), Sums(asked=4, embedded=2, rejected=2)]
+    assert done == [Sums(asked=24, embedded=22, superseded=2), Sums(asked=5, embedded=3, rejected=2)]
     assert behind(catalog, "orchard", second["extractor_id"]) == []
-    present = sorted(f"file://{path}" for path in photos.glob("*/*.jpg") if path.name != "bad.jpg")
+    none = ("bad.jpg", "._1.jpg", ".DS_Store")
+    present = sorted(f"file://{path}" for path in photos.glob("*/*") if path.name not in none)
     assert [uri for (uri,) in read(lake, "embeddings", "uri")] == present
     assert [uri for (uri,) in read(lake, "coordinates", "uri")] == present
 
     third = call("run_local", photos, "--lake", lake, "--components", "5")
-    assert "26 listed: 0 new, 0 changed, 0 deleted" in third.stdout
+    assert "29 listed: 0 new, 0 changed, 0 deleted; left out: 2 of macOS\n" in third.stdout
     assert f"no label    1 by the rule parent, such as file://{photos}/top.jpg\n" in third.stdout
     assert "nothing to do" in third.stdout
 
@@ -87,23 +92,19 @@ def test_days_of_growth(small_artefact: Path, tmp_path: Path, run_local: RunLoca
     shutil.rmtree(photos / "Banana")
     mass = call("run_local", photos, "--lake", lake, "--components", "3")
     assert mass.returncode == 2
-    assert "6 of the 26 photos that the lake holds under" in mass.stderr
+    assert "6 of the 27 photos that the lake holds under" in mass.stderr
     assert len(read(lake, "embeddings", "uri")) == len(present)
-    # Another rule of labels, too: what were photos are none any more, under the same etags, and are not read.
-    for path in paths[3:6]:
-        times, size = path.stat(), path.stat().st_size
-        path.write_bytes(bytes(size))
-        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    # Another rule of labels, too: photos that it alone changes are not read.
     rule = r"^(\w+)[^/]*/"
     meant = ("--lake", lake, "--components", "3", "--label", rule, "--mass-deletion-meant")
     (fifth,) = run_local(photos, *meant)
-    assert (fifth["found"]["deleted"], fifth["found"]["relabelled"], fifth["found"]["rule"]) == (6, 6, rule)
-    assert (fifth["extracted"]["photos"], fifth["extracted"]["relabelled"], fifth["rejects"]) == (0, 6, [])
+    assert (fifth["found"]["deleted"], fifth["found"]["relabelled"], fifth["found"]["rule"]) == (6, 7, rule)
+    assert (fifth["extracted"]["photos"], fifth["extracted"]["relabelled"], fifth["rejects"]) == (0, 7, [])
     assert fifth["reduced"]["labels"] == 3
     for table in ("embeddings", "coordinates"):
         assert {label for _, label in read(lake, table, "uri", "label")} == {"Apple", "Lemon", "Orange"}
     done = sums(catalog, "orchard", fifth["run_id"], fifth["extractor_id"])
-    assert done == Sums(asked=6, relabelled=6)
+    assert done == Sums(asked=7, relabelled=7)
     assert label_rule(catalog, "orchard") == rule
 
     answer = call("recognise", paths[2], "--lake", lake, "--json")
@@ -127,7 +128,7 @@ def test_days_of_growth(small_artefact: Path, tmp_path: Path, run_local: RunLoca
     assert behind(catalog, "orchard", second["extractor_id"]) == []
     assert label_rule(catalog, "orchard") == "parent"
     (again,) = run_local(photos, *meant)
-    assert (again["found"]["deleted"], again["found"]["relabelled"], again["reduced"]["labels"]) == (6, 6, 3)
+    assert (again["found"]["deleted"], again["found"]["relabelled"], again["reduced"]["labels"]) == (6, 7, 3)
     assert {name: read(lake, name, "uri", "etag", "label") for name in last} == last
 
 
