@@ -4,12 +4,14 @@ It makes the two tables that the control plane writes, `batches` and `runs`; the
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
+from botocore.exceptions import BotoCoreError
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
 from pyiceberg.expressions import EqualTo
@@ -28,6 +30,30 @@ class AnotherLakeError(ValueError):
 
 class NoLakeError(ValueError):
     """There is no lake where one was looked for."""
+
+
+class NoAwsError(ValueError):
+    """AWS cannot be asked from here: no credentials, no region, no such profile, no answer."""
+
+
+@contextmanager
+def asking_aws() -> Iterator[None]:
+    """Make one sentence of what botocore says before it has asked anybody.
+
+    Raises
+    ------
+    NoAwsError
+    """
+    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
+        if os.environ.get(name) == "":  # botocore would look for a profile without a name
+            del os.environ[name]
+    try:
+        yield
+    except BotoCoreError as error:
+        raise NoAwsError(
+            f"AWS cannot be asked: {str(error).rstrip('.')}; expected credentials, a region (AWS_REGION), and of "
+            "AWS_PROFILE, where it is set, a profile that AWS' configuration has."
+        ) from error
 
 
 def _schema(**columns: IcebergType) -> Schema:
@@ -109,10 +135,12 @@ def open_catalog(root: str, database: str = "orchard", properties: Mapping[str, 
         For a folder whose path holds ?, # or %.
     AnotherLakeError
         Glue has one catalog an account and region: there, lakes are told apart by their databases.
+    NoAwsError
     """
     place = _in_glue(root) if root.startswith("s3://") else _in_sqlite(root)
-    catalog = load_catalog(CATALOG, **{**place, **properties})
-    catalog.create_namespace_if_not_exists(database)
+    with asking_aws():
+        catalog = load_catalog(CATALOG, **{**place, **properties})
+        catalog.create_namespace_if_not_exists(database)
     there = {name for _, name in catalog.list_tables(database)}
     for name, schema in (("batches", BATCHES), ("runs", RUNS)):
         if name in there:
@@ -137,13 +165,15 @@ def existing_catalog(root: str, database: str = "orchard") -> Catalog:
     ------
     NoLakeError
         There is none, or the database is another lake's.
+    NoAwsError
     """
     missing = f"There is no lake at {root}, database {database}: no run has written to it yet, or they are others."
     in_glue = root.startswith("s3://")
     if not in_glue and not (Path(root.removeprefix("file://")) / "catalog.db").is_file():
         raise NoLakeError(missing)
-    catalog = load_catalog(CATALOG, **(_in_glue(root) if in_glue else _in_sqlite(root)))
-    runs = table_or_none(catalog, database, "runs")
+    with asking_aws():
+        catalog = load_catalog(CATALOG, **(_in_glue(root) if in_glue else _in_sqlite(root)))
+        runs = table_or_none(catalog, database, "runs")
     if runs is None:
         raise NoLakeError(missing)
     if in_glue and not runs.location().startswith(f"{root.rstrip('/')}/"):
