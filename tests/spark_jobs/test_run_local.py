@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,12 @@ from orchard.commands.rollback import main as rollback
 from orchard.lake.ledger import behind, label_rule
 from orchard.lake.sums import Sums, sums
 from orchard.lake.tables import open_catalog
+from spark_jobs.extract_embeddings import Extracted
 from spark_jobs.extractor.artefact import Extractor
 from spark_jobs.extractor.engines import open_engine
 from spark_jobs.extractor.photos import decode
+from spark_jobs.reduce_embeddings import Reduced
+from spark_jobs.run_local import Done, describe, main
 from tests.conftest import Call, RunLocal
 from tests.lakes import sample
 
@@ -148,6 +152,68 @@ def test_errors_a_user_understands(small_artefact: Path, tmp_path: Path, call: C
     assert "There is no lake in" in none.stderr
 
 
+@pytest.mark.parametrize(
+    ("labels", "accuracy", "judged", "said"),
+    [
+        (1, None, 0, "1 label: it tells nothing apart, shrinkage 0.250"),
+        (2, 0.0, 1, "2 labels, shrinkage 0.250, right about 0 of this run's 1 photos, unseen"),
+        (3, 0.75, 96, "3 labels, shrinkage 0.250, right about 72 of this run's 96 photos, unseen"),
+        (3, 0.75, 100, "3 labels, shrinkage 0.250, right about 75.0% of this run's photos, unseen"),
+    ],
+)
+def test_a_figure_only_where_it_means_something(labels: int, accuracy: float | None, judged: int, said: str) -> None:
+    reduced = Reduced(photos=9, labels=labels, shrinkage=0.25, accuracy=accuracy, judged=judged)
+    assert describe(Done("r1", "e1", extracted=Extracted(), reduced=reduced)).splitlines()[1] == f"  recogniser  {said}"
+
+
+def test_a_full_disk_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fill(*_: object, **__: object) -> None:
+        try:
+            os.write(os.open("/dev/full", os.O_WRONLY), b"x")
+        except OSError as error:
+            raise RuntimeError("An error occurred while calling o42.overwrite.") from error
+
+    monkeypatch.setattr("spark_jobs.run_local.run_local", fill)
+    assert main(["photos", "--lake", "lake"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"error: no space is left on a disk: free some of lake or of {tempfile.gettempdir()} (TMPDIR names another "
+        "folder than that); nothing is lost, and the same command does the rest"
+    )
+
+
+_TWICE = """
+import sys
+from spark_jobs.run_local import run_local
+from spark_jobs.tables.location import LakeLocation
+
+for photos in sys.argv[3:]:
+    done = run_local(photos, LakeLocation.parse(sys.argv[1]), sys.argv[2])
+    print(done[-1].extracted.embedded)
+"""
+
+
+@pytest.mark.long
+def test_twice_in_one_process_by_a_user_without_a_name(small_artefact: Path, tmp_path: Path) -> None:
+    """As in a notebook, and as docker run --user and OpenShift start it."""
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        sample(folder, per_label=2)
+    nameless: list[str] = []
+    if os.getuid() == 0:  # which may become anybody; the rights on files it keeps
+        nameless = ["setpriv", "--reuid=12345", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+    done = subprocess.run(
+        [*nameless, sys.executable, "-c", _TWICE, str(tmp_path / "lake"), small_artefact, *folders],
+        cwd=REPOSITORY,
+        env={**os.environ, "HOME": "/nowhere"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "8\n8\n"
+
+
 def test_without_extractor_and_weights_it_says_how_to_give_them(tmp_path: Path) -> None:
     sample(tmp_path / "photos", per_label=1)
     proxies = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
@@ -172,7 +238,7 @@ MOMENTS = ("embeddings/data/**/*.parquet", "moments/metadata/*.json", "coordinat
 
 @pytest.mark.long
 def test_killed_at_any_moment_and_run_again(small_artefact: Path, tmp_path: Path, run_local: RunLocal) -> None:
-    """SIGKILL to the whole process group while it writes; the next run ends with the tables of an undisturbed one."""
+    """SIGKILL or Ctrl-C to the process group as it writes; the next run ends with the tables of an undisturbed one."""
     photos, lake, undisturbed = tmp_path / "photos", tmp_path / "killed", tmp_path / "undisturbed"
     paths = sample(photos, per_label=10)
     options = ("--extractor", small_artefact, "--components", "5", "--refit", "always")
@@ -180,7 +246,8 @@ def test_killed_at_any_moment_and_run_again(small_artefact: Path, tmp_path: Path
     for day, moment in enumerate(MOMENTS):
         paths[2 * day].unlink()
         shutil.copy(paths[-1 - day], paths[2 * day + 1])
-        _kill(lake, moment, "run_local", photos, "--lake", lake, *options)
+        number = signal.SIGINT if day == 0 else signal.SIGKILL
+        _kill(number, lake, moment, "run_local", photos, "--lake", lake, *options)
     run_local(photos, "--lake", lake, *options)
     run_local(photos, "--lake", undisturbed, *options)
     for table in ("embeddings", "coordinates"):
@@ -198,7 +265,7 @@ def test_killed_at_any_moment_and_run_again(small_artefact: Path, tmp_path: Path
     np.testing.assert_allclose(newest[2], fresh[2], rtol=0, atol=1e-10 * np.abs(fresh[2]).max())
 
 
-def _kill(lake: Path, moment: str, command: str, *arguments: str | Path) -> None:
+def _kill(number: signal.Signals, lake: Path, moment: str, command: str, *arguments: str | Path) -> None:
     """Kill a command when the first new file of that pattern is there; Spark has said nothing on its way."""
     there = set(lake.glob(f"tables/**/{moment}"))
     said = lake.with_suffix(".stderr")
@@ -215,7 +282,11 @@ def _kill(lake: Path, moment: str, command: str, *arguments: str | Path) -> None
         while set(lake.glob(f"tables/**/{moment}")) <= there:
             assert process.poll() is None, f"{command} ended, and wrote no {moment}"
             time.sleep(0.02)
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(process.pid, number)
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        assert "Traceback" not in said.read_text()
+        assert said.read_text().endswith("\ninterrupted: nothing is lost; the same command does the rest\n")
     assert "log level" not in said.read_text(), "the JVM says what it made up for its shell (tables/log4j2.properties)"
 
 

@@ -15,7 +15,7 @@ from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 
 from orchard.lake.home import AnotherLakeError
-from orchard.lake.tables import NoLakeError, existing_catalog
+from orchard.lake.tables import NoAwsError, NoLakeError, existing_catalog
 
 _FILES = "The files under exports/ and reports/ stay as they are; the next run writes exports/ anew."
 
@@ -149,6 +149,8 @@ def main(argv: Sequence[str]) -> int:
             _list(catalog.load_table((options.database, "runs")))
             return 0
         found = changes(catalog, options.database, options.to)
+    except NoAwsError as error:
+        parser.error(str(error))
     except (NoLakeError, AnotherLakeError, RollbackError) as error:
         parser.exit(1, f"{error}\n")
     print("\n".join(map(str, found)))

@@ -208,7 +208,8 @@ def test_two_days_of_a_real_lake(small_artefact: Path, tmp_path: Path, grow: Cal
         "Components": "12",
     }
     assert page.notes["Photos in the lake"] == "4 labels"
-    assert page.notes["Recognised"] == "of 4 photos, unseen"
+    assert page.notes["Recognised"] == "photos, unseen"
+    assert page.tiles["Recognised"].endswith(" of 4")
     labels = page.table("Labels by their photos")
     assert labels[1][:3] == [label.name, "9", "+4"]
     assert [row[1:3] for row in labels[2:]] == [["6", ""]] * 3
@@ -421,6 +422,24 @@ def test_a_large_photo_is_not_fetched(tables: Tables) -> None:
 def test_photos_undone_are_said(tables: Tables) -> None:
     assert "2 photos of the batch not done by this run" in tables.page(tables.run(added=3, embedded=1)).text
     assert "not ended yet" in tables.page(tables.run() | {"ended_at": None}).text
+
+
+def test_shares_of_few_photos_are_counts(tables: Tables) -> None:
+    page = tables.page(tables.run(photos=2, added=1, embedded=1, accuracy=0.0))
+    assert (page.tiles["Recognised"], page.notes["Recognised"]) == ("0 of 1", "photos, unseen")
+    assert "Right about 0 of 1 photos of this run, each judged unseen." in page.text
+    assert page.table("Runs of this extractor")[1][6] == "0 of 1"
+    assert "0.0%" not in page.text
+
+
+def test_one_label_alone_is_recognised_by_no_share(tables: Tables) -> None:
+    mine = {"extractor_id": "e1", "run_id": "r1"}
+    tables.put("moments", [{**mine, "total": Moments.of([[0.0], [1.0]], ["Fig", "Fig"]).pack()}])
+    fitted = {"labels": ["Fig"], "accuracy_photos": 0, "shrinkage": 0.25, "count": 2}
+    tables.put("recognisers", [{**mine, **fitted}])
+    page = tables.page(tables.run(added=2, embedded=2))
+    assert (page.tiles["Recognised"], page.notes["Recognised"]) == (NONE, "but one label")
+    assert "with one label there is nothing to tell apart" in page.text
 
 
 def test_what_could_not_be_made_is_said(tables: Tables) -> None:
