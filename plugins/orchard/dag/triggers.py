@@ -20,8 +20,9 @@ TRY = "waits"  # XCom of a task that waits for a step: in which try
 _THROTTLED = ("ThrottlingException", "Throttling", "RequestLimitExceeded", "InternalServerException", "InternalFailure")
 _PATIENCE = 40  # looks in a row that got no answer
 # That Airflow has to tell what became of a task: a triggerer that is shut down may not, and of one that is not, the
-# first question takes seconds. on_kill has 30 in all.
-_ANSWER_SECONDS, _KILL_SECONDS = 10.0, 25.0
+# first question takes long on a busy machine.
+_ANSWER_SECONDS, _KILL_SECONDS = 10.0, 60.0
+_KILLING: set["asyncio.Task[None]"] = set()  # or Python might forget them
 _UNKNOWN = "in a state that Airflow does not tell"
 
 
@@ -150,6 +151,13 @@ class StepTrigger(_Wait):
         Airflow says so, too, of a task that goes on elsewhere: where another triggerer has taken over from one that was
         only silent for a while, and where `airflow dags test` waits by itself.
         """
+        # Airflow breaks this off, too: it cancels what is to be cancelled each second, until it has ended.
+        work = asyncio.create_task(self._kill())
+        _KILLING.add(work)
+        work.add_done_callback(_KILLING.discard)
+        await asyncio.shield(work)
+
+    async def _kill(self) -> None:
         if await self._given_up(_KILL_SECONDS):
             await self._cancel()
 

@@ -214,7 +214,11 @@ def test_two_days_of_a_real_lake(small_artefact: Path, tmp_path: Path, grow: Cal
     assert labels[1][:3] == [label.name, "9", "+4"]
     assert [row[1:3] for row in labels[2:]] == [["6", ""]] * 3
 
-    variance = page.table("Variance that the components explain; all 12")
+    variance = page.table("Variance that each component explains, and together with all before it; all 12")
+    assert '<div class="wide">\n<table class="under">\n<caption>Variance' in page.html  # too wide for a telephone
+    assert page.notes["Of the best"] == "the variance it captures, of what the best basis of its size would"
+    assert "Drift is what this basis misses of the best one" in page.text
+    assert "href" not in {name for name, _ in page.attributes}  # no Airflow has made it
     numbers = [row[0] for row in variance[1:] if row[0] != "⋯"]
     assert numbers[:10] == [*list("123456789"), "10"]
     assert numbers[-1] == "12"
