@@ -19,6 +19,7 @@ from airflow.sdk import BaseOperator
 from orchard.aws import CONNECTION, RETRIES, client, never_twice, read_object
 from orchard.cluster import emr, logs
 from orchard.cluster.request import STEPS, job_flow
+from orchard.dag import lease
 from orchard.dag.links import CLUSTER_LINKS, ReportLink, airflow_url, show_cluster
 from orchard.plan import Plan
 from orchard.settings import read_settings
@@ -107,7 +108,7 @@ class RunStepOperator(EmrAddStepsOperator):
         from orchard.dag.triggers import StepTrigger  # needs aiobotocore, which parsing the DAG does not
 
         self.defer(
-            trigger=StepTrigger(self.cluster_id, self._step_id, plan.region, settings.poll_seconds),
+            trigger=StepTrigger(self.cluster_id, self._step_id, plan.region, settings.poll_seconds, lease.of(plan)),
             method_name="resume",
             kwargs={"step_id": self._step_id, "found": bool(found)},
         )

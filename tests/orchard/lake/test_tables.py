@@ -16,7 +16,7 @@ from pyiceberg.table.update.schema import UpdateSchema
 from pyiceberg.transforms import IdentityTransform
 
 from orchard.lake.home import AnotherLakeError
-from orchard.lake.tables import BATCHES, RUNS, append, open_catalog, replace_run, table_or_none
+from orchard.lake.tables import BATCHES, RUNS, ConflictError, append, open_catalog, replace_run, table_or_none
 
 RUN = pa.schema([("run_id", pa.string()), ("added", pa.int64())])
 
@@ -38,6 +38,23 @@ def test_a_local_lake(tmp_path: Path, name: str) -> None:
         {"run_id": "r1"}
     ]
     assert [path.name for path in tmp_path.iterdir()] == [name.partition("/")[0]]
+
+
+def test_two_runs_at_once(tmp_path: Path) -> None:
+    """An append is tried again by pyiceberg itself; once it has given up, it is told."""
+    catalog = open_catalog(str(tmp_path))
+    with catalog.load_table("orchard.runs").transaction() as change:
+        change.set_properties({"commit.retry.num-retries": "0"})
+    mine, theirs = catalog.load_table("orchard.runs"), catalog.load_table("orchard.runs")
+    append(theirs, [run("r1")])
+    with pytest.raises(ConflictError) as conflict:
+        append(mine, [run("r2")])
+    assert str(conflict.value) == (
+        "Another run wrote to the table runs of the lake meanwhile, and this one left it as it was. "
+        "Nothing is lost: the next try does it again, on what is there then."
+    )
+    assert mine.refresh().scan(selected_fields=("run_id",)).to_arrow().to_pylist() == [{"run_id": "r1"}]
+    append(mine, [run("r2")])
 
 
 def test_a_relative_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
