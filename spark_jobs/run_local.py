@@ -5,22 +5,21 @@ spark_jobs that uses plugins/orchard (which needs no Airflow for this).
 """
 
 import argparse
-import fcntl
 import json
 import logging
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import spark_jobs.tables.shell  # noqa: F401  # first: see there
 from orchard.lake import ledger
-from orchard.lake.tables import RUNS, asking_aws, open_catalog
+from orchard.lake.lease import AtWorkError, alone
+from orchard.lake.tables import RUNS, ConflictError, asking_aws, open_catalog
 from orchard.photos.discovery import Found, find
 from orchard.photos.label import PARENT, LabelRule, without_label
 from orchard.photos.losses import MassDeletionError
@@ -30,6 +29,7 @@ from spark_jobs.extractor.artefact import Extractor, ExtractorError
 from spark_jobs.extractor.engines import ENGINES
 from spark_jobs.reduce_embeddings import Options, Reduced, add_options, read_options, reduce_run
 from spark_jobs.running import shelf
+from spark_jobs.running.conflict import conflict
 from spark_jobs.running.output import end
 from spark_jobs.tables.lake import Lake
 from spark_jobs.tables.location import LakeLocation
@@ -87,7 +87,7 @@ def run_local(
     """
     options = options or Options()
     asked_rule = None if label is None else LabelRule.parse(label)
-    with _alone(location):
+    with alone(location.root, "run_local"):
         catalog = open_catalog(location.root, location.database)
         extractor_id = _extractor(location.root, artefact, ledger.newest(catalog, location.database)).extractor_id
         before = ledger.newest(catalog, location.database, extractor_id)
@@ -179,21 +179,6 @@ def _extractor(root: str, artefact: str | None, newest: dict[str, Any] | None) -
     if artefact is not None:
         return shelf.put(root, artefact)
     return shelf.take(root, newest["extractor_id"]) if newest else shelf.put_default(root)
-
-
-@contextmanager
-def _alone(location: LakeLocation) -> Iterator[None]:
-    """Keep a second run_local off the same local lake: two would fight over its catalog."""
-    if location.is_s3:
-        yield
-        return
-    Path(location.root).mkdir(parents=True, exist_ok=True)
-    with open(f"{location.root}/.lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BlockingIOError(f"Another run works on the lake {location.root}: wait until it has ended.") from None
-        yield
 
 
 def describe(done: Done) -> str:
@@ -296,13 +281,16 @@ def main(argv: Sequence[str] | None = None) -> int:
                 leave_out=LEAVE_OUT if args.leave_out is None else args.leave_out,
                 mass_deletion_meant=args.mass_deletion_meant,
             )
-    except (ValueError, NotADirectoryError, BlockingIOError, ExtractorError, MassDeletionError) as error:
+    except (ValueError, NotADirectoryError, AtWorkError, ConflictError, ExtractorError, MassDeletionError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\ninterrupted: nothing is lost; the same command does the rest", file=sys.stderr)
         return 130
     except Exception as error:
+        if said := conflict(error):
+            print(f"error: {said}", file=sys.stderr)
+            return 2
         if not _disk_is_full(error):
             raise
         print(

@@ -314,6 +314,13 @@ class LakeUnderTest:
         """Start a run of orchard_daily, and wait for its end."""
         return self.house.wait(self.trigger(run_id, **params), seconds=seconds)
 
+    def back_fill(self, days: int) -> list[str]:
+        """Start a run of orchard_daily for each of so many days, all at once; return their ids."""
+        dates = {"from_date": "2026-01-01T00:00:00Z", "to_date": f"2026-01-{days:02}T00:00:00Z"}
+        self.house.client.call("POST", "/backfills", json={"dag_id": DAILY, "reprocess_behavior": "completed", **dates})
+        runs = self.house.client.call("GET", f"/dags/{DAILY}/dagRuns", params={"run_type": "backfill"})["dag_runs"]
+        return [str(run["dag_run_id"]) for run in runs]
+
     @contextmanager
     def catalog(self) -> Iterator[Catalog]:
         """Open the lake's tables."""

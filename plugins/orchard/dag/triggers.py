@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from orchard.aws import hook
 from orchard.cluster.emr import DONE, FAILED, gone
+from orchard.dag.lease import Renewal
 
 TRY = "waits"  # XCom of a task that waits for a step: in which try
 _THROTTLED = ("ThrottlingException", "Throttling", "RequestLimitExceeded", "InternalServerException", "InternalFailure")
@@ -27,10 +28,17 @@ _UNKNOWN = "in a state that Airflow does not tell"
 
 
 class _Wait(BaseTrigger):
-    """Look at a cluster again and again until what is waited for has happened; EMR may fail to answer for a while."""
+    """Look at a cluster again and again until what is waited for has happened; EMR may fail to answer for a while.
 
-    def __init__(self, cluster_id: str, region: str, poll_seconds: float) -> None:
+    Parameters
+    ----------
+    lease : list of str, optional
+        The lake, and who has it: renewed meanwhile. None in what an older version of Orchard deferred.
+    """
+
+    def __init__(self, cluster_id: str, region: str, poll_seconds: float, lease: list[str] | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.lease = lease
         self.cluster_id = cluster_id
         self.region = region
         self.poll_seconds = poll_seconds
@@ -41,11 +49,14 @@ class _Wait(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         unanswered, shown = 0, None
+        renewal = Renewal(self.lease, self.region) if self.lease else None
         async with await hook("emr", self.region).get_async_conn() as emr:
             while True:
                 # Before the first look, too: Airflow takes a task that goes on before its scheduler has heard that it
                 # was deferred for one that died, and tries again.
                 await asyncio.sleep(self.poll_seconds)
+                if renewal:
+                    await renewal.renew(self.log)
                 try:
                     seen, event = await self._look(emr)
                 except (ClientError, BotoCoreError) as error:
@@ -74,8 +85,16 @@ class ClusterTrigger(_Wait):
         In seconds since 1970, so that it holds when another triggerer takes over.
     """
 
-    def __init__(self, cluster_id: str, region: str, poll_seconds: float, states: Sequence[str], until: float) -> None:
-        super().__init__(cluster_id, region, poll_seconds)
+    def __init__(
+        self,
+        cluster_id: str,
+        region: str,
+        poll_seconds: float,
+        states: Sequence[str],
+        until: float,
+        lease: list[str] | None = None,
+    ) -> None:
+        super().__init__(cluster_id, region, poll_seconds, lease)
         self.states = list(states)
         self.until = until
         self._before: str | None = None
@@ -88,6 +107,7 @@ class ClusterTrigger(_Wait):
             "poll_seconds": self.poll_seconds,
             "states": self.states,
             "until": self.until,
+            "lease": self.lease,
         }
 
     async def _look(self, emr: Any) -> tuple[str, dict[str, Any] | None]:
@@ -110,8 +130,16 @@ class StepTrigger(_Wait):
         Whether an earlier try of the task had added the step; handed on.
     """
 
-    def __init__(self, cluster_id: str, step_id: str, region: str, poll_seconds: float, found: bool = False) -> None:
-        super().__init__(cluster_id, region, poll_seconds)
+    def __init__(
+        self,
+        cluster_id: str,
+        step_id: str,
+        region: str,
+        poll_seconds: float,
+        found: bool = False,
+        lease: list[str] | None = None,
+    ) -> None:
+        super().__init__(cluster_id, region, poll_seconds, lease)
         self.step_id = step_id
         self.found = found
 
@@ -122,6 +150,7 @@ class StepTrigger(_Wait):
             "region": self.region,
             "poll_seconds": self.poll_seconds,
             "found": self.found,
+            "lease": self.lease,
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:

@@ -28,6 +28,16 @@ from orchard.lake.home import demand_home, demand_home_of_all, demand_room
 CATALOG = "orchard"  # the steps' Spark catalog has the same name: a SQLite catalog file keeps tables by it
 
 
+class ConflictError(CommitFailedException):
+    """Another run wrote to a table at the same time."""
+
+    def __init__(self, table: Table) -> None:
+        super().__init__(
+            f"Another run wrote to the table {table.name()[-1]} of the lake meanwhile, and this one left it as it was. "
+            "Nothing is lost: the next try does it again, on what is there then."
+        )
+
+
 class NoLakeError(ValueError):
     """There is no lake where one was looked for."""
 
@@ -257,7 +267,7 @@ def table_or_none(catalog: Catalog, database: str, name: str) -> Table | None:
 def append(table: Table, chunks: Iterable[pa.Table]) -> int:
     """Append chunks in one commit, holding one of them at a time; return the rows."""
     rows = 0
-    with table.transaction() as transaction:
+    with _told(table), table.transaction() as transaction:
         for chunk in chunks:
             if chunk.num_rows:
                 transaction.append(chunk)
@@ -280,7 +290,17 @@ def replace_run(catalog: Catalog, database: str, row: Mapping[str, Any]) -> None
         raise ValueError(f"The table runs has no column {', '.join(unknown)}; it has {', '.join(RUNS.column_names)}.")
     mine = EqualTo("run_id", row["run_id"])
     rows = pa.Table.from_pylist([dict(row)], table.schema().as_arrow())
-    if next(iter(table.scan(mine).plan_files()), None) is None:  # pyiceberg warns where there is nothing to replace
-        table.append(rows)
-    else:
-        table.overwrite(rows, mine)
+    with _told(table):
+        if next(iter(table.scan(mine).plan_files()), None) is None:  # pyiceberg warns where there is nothing to replace
+            table.append(rows)
+        else:
+            table.overwrite(rows, mine)
+
+
+@contextmanager
+def _told(table: Table) -> Iterator[None]:
+    """Say a conflict in a sentence."""
+    try:
+        yield
+    except CommitFailedException:
+        raise ConflictError(table) from None

@@ -19,6 +19,7 @@ from orchard.lake.home import AnotherLakeError
 from orchard.lake.tables import (
     BATCHES,
     RUNS,
+    ConflictError,
     NoAwsError,
     append,
     existing_catalog,
@@ -47,6 +48,23 @@ def test_a_local_lake(tmp_path: Path, name: str) -> None:
         {"run_id": "r1"}
     ]
     assert [path.name for path in tmp_path.iterdir()] == [name.partition("/")[0]]
+
+
+def test_two_runs_at_once(tmp_path: Path) -> None:
+    """An append is tried again by pyiceberg itself; once it has given up, it is told."""
+    catalog = open_catalog(str(tmp_path))
+    with catalog.load_table("orchard.runs").transaction() as change:
+        change.set_properties({"commit.retry.num-retries": "0"})
+    mine, theirs = catalog.load_table("orchard.runs"), catalog.load_table("orchard.runs")
+    append(theirs, [run("r1")])
+    with pytest.raises(ConflictError) as conflict:
+        append(mine, [run("r2")])
+    assert str(conflict.value) == (
+        "Another run wrote to the table runs of the lake meanwhile, and this one left it as it was. "
+        "Nothing is lost: the next try does it again, on what is there then."
+    )
+    assert mine.refresh().scan(selected_fields=("run_id",)).to_arrow().to_pylist() == [{"run_id": "r1"}]
+    append(mine, [run("r2")])
 
 
 def test_a_relative_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
