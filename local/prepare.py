@@ -22,7 +22,7 @@ from local.export import Export, Exported
 from local.principals import SETTINGS, TAGS
 from local.sample_photos import LABELS, write_sample_photos
 from local.stack import BUCKET, REGION
-from orchard.photos.listing import SUFFIXES
+from orchard.photos.sieve import SUFFIXES, Sieve
 
 _AT_ONCE = 8
 
@@ -127,7 +127,9 @@ def find_photos(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder}: expected a folder of photos, one folder a label; there is no such folder.")
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    sieve = Sieve()
+    files = (path for path in folder.rglob("*") if path.is_file())
+    found = sorted(path for path in files if sieve.passes(path.relative_to(folder).as_posix()))
     if not found:
         raise FileNotFoundError(
             f"{folder}: expected photos ({', '.join(SUFFIXES)}), one folder a label, such as {folder}/Banana/1.jpg; "

@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pyarrow as pa
+from pyspark import StorageLevel
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
@@ -30,13 +31,20 @@ _SMALLEST_TASK, _LARGEST_TASK = 256, 4096  # photos: seconds of work, against th
 
 @dataclass(frozen=True)
 class Extracted:
-    """What step 1 did: of `photos`, each was embedded or rejected; those `relabelled` come beside them."""
+    """What step 1 did: of `photos`, each was embedded or rejected; those `relabelled` come beside them.
+
+    Attributes
+    ----------
+    withdrew : bool
+        Whether it took out what step 2 had made, which step 2 has to make anew.
+    """
 
     photos: int = 0
     embedded: int = 0
     rejected: int = 0
     seconds: float = 0.0
     relabelled: int = 0
+    withdrew: bool = False
 
 
 def extract(lake: Lake, run_id: str, extractor_id: str, artefact: str, engine: str = "openvino") -> Extracted:
@@ -55,7 +63,7 @@ def extract(lake: Lake, run_id: str, extractor_id: str, artefact: str, engine: s
     warming = _warm_up(lake, artefact, engine)
     lake.create_tables("embeddings", "rejects")
     batch = Batch.read(lake, run_id, extractor_id)
-    batch.withdraw(lake)
+    withdrew = batch.withdraw(lake)
     mine = {"extractor_id": extractor_id, "run_id": run_id}
     context = lake.spark.sparkContext
     done, rejected = context.accumulator(0), context.accumulator(0)
@@ -76,7 +84,14 @@ def extract(lake: Lake, run_id: str, extractor_id: str, artefact: str, engine: s
     with Progress(asked, done, rejected, _LOG) as progress:
         if asked or not relabelled:
             rows = outcomes(photos, asked).where("reason IS NULL").select(*kept.columns)
-            lake.replace("embeddings", rows.union(kept) if relabelled else rows, **mine)
+            rows = rows.union(kept) if relabelled else rows
+            if batch.done_before:  # what comes out as it was stays, and with it all that was made of it
+                rows = rows.persist(StorageLevel.DISK_ONLY)
+            if not (batch.done_before and batch.holds(lake, rows)):
+                if batch.done_before:
+                    batch.withdraw_own(lake)
+                    withdrew = True
+                lake.replace("embeddings", rows, **mine)
     embedded = lake.count("embeddings", **mine) - relabelled
     refused = asked - embedded
     if refused or batch.done_before:
@@ -89,7 +104,7 @@ def extract(lake: Lake, run_id: str, extractor_id: str, artefact: str, engine: s
             f"Run {run_id}: {asked} photos were to be embedded, {embedded} were and {refused} were rejected: "
             "some could be read the second time, and not the first. Run the step again."
         )
-    return Extracted(asked, embedded, refused, progress.seconds, relabelled)
+    return Extracted(asked, embedded, refused, progress.seconds, relabelled, withdrew)
 
 
 def _warm_up(lake: Lake, artefact: str, engine: str) -> "Future[list[Row]]":

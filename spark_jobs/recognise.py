@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import And, EqualTo
 
-from orchard.lake.tables import existing_catalog, table_or_none
+from orchard.lake.tables import asking_aws, existing_catalog, table_or_none
 from spark_jobs.exact.basis import Basis
 from spark_jobs.exact.recogniser import Recogniser
 from spark_jobs.extractor import photos
@@ -189,7 +189,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print a JSON list, one object a photo")
     args = parser.parse_args(argv)
     try:
-        answers, errors = recognise(args.photos, LakeLocation.parse(args.lake, args.database), args.extractor)
+        with asking_aws():
+            answers, errors = recognise(args.photos, LakeLocation.parse(args.lake, args.database), args.extractor)
     except (ExtractorError, LakeError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -13,6 +13,7 @@ from spark_jobs.exact.basis import Request
 from spark_jobs.exports import pictures
 from spark_jobs.exports import plain_files as exports
 from spark_jobs.running.outcome import Outcome
+from spark_jobs.running.unmade import Unmade
 from spark_jobs.tables import coordinates, recognisers, totals
 from spark_jobs.tables.lake import Lake
 from spark_jobs.tables.location import LakeLocation
@@ -49,7 +50,9 @@ class Reduced:
     exported: int = 0
     shrinkage: float | None = None
     accuracy: float | None = None
+    judged: int = 0  # photos that accuracy is the share of
     files: tuple[str, ...] = ()
+    unmade: tuple[str, ...] = ()  # see `spark_jobs.running.unmade`
 
 
 def reduce_run(lake: Lake, run_id: str, extractor_id: str, options: Options) -> Reduced:
@@ -61,14 +64,16 @@ def reduce_run(lake: Lake, run_id: str, extractor_id: str, options: Options) -> 
         _LOG.warning("The lake holds no embeddings of %s: there is nothing to fit.", extractor_id)
         return Reduced()
     total = sums.total
-    recogniser, accuracy = recognisers.update(lake, run_id, extractor_id, sums, options.shrinkage)
+    recogniser, accuracy, judged = recognisers.update(lake, run_id, extractor_id, sums, options.shrinkage)
     if not total.varies:
         _LOG.warning("%d embeddings that do not vary make no PCA: there will be one with more photos.", total.count)
-        return Reduced(total.count, len(total.labels), shrinkage=recogniser.shrinkage, accuracy=accuracy)
+        return Reduced(total.count, len(total.labels), shrinkage=recogniser.shrinkage, accuracy=accuracy, judged=judged)
     placed = coordinates.update(lake, extractor_id, total, options.request, options.refit)
     basis = placed.basis
-    exported = exports.update(lake, run_id, extractor_id, basis.basis_id, placed.rows)
-    files = pictures.update(lake, extractor_id, basis, total, placed.rows)
+    unmade, exported = Unmade(), 0
+    with unmade.telling("exports"):
+        exported = exports.update(lake, run_id, extractor_id, basis.basis_id, placed.rows)
+    files = pictures.update(lake, extractor_id, basis, total, placed.rows, unmade)
     _LOG.info("Variance explained by the components:\n%s", pictures.print_table(pictures.variance_table(basis)))
     _LOG.info(
         "Basis %s: %s; it captures %.2f%% of the variance, %.2f%% of what the best of its size would.",
@@ -87,7 +92,9 @@ def reduce_run(lake: Lake, run_id: str, extractor_id: str, options: Options) -> 
         exported=exported,
         shrinkage=recogniser.shrinkage,
         accuracy=accuracy,
+        judged=judged,
         files=tuple(files),
+        unmade=tuple(unmade),
     )
 
 

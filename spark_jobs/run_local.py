@@ -8,6 +8,7 @@ import argparse
 import json
 import logging
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -15,12 +16,14 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import spark_jobs.tables.shell  # noqa: F401  # first: see there
 from orchard.lake import ledger
 from orchard.lake.lease import AtWorkError, alone
-from orchard.lake.tables import RUNS, ConflictError, open_catalog
+from orchard.lake.tables import RUNS, ConflictError, asking_aws, open_catalog
 from orchard.photos.discovery import Found, find
 from orchard.photos.label import PARENT, LabelRule, without_label
 from orchard.photos.losses import MassDeletionError
+from orchard.photos.sieve import LEAVE_OUT, told
 from spark_jobs.extract_embeddings import Extracted, extract
 from spark_jobs.extractor.artefact import Extractor, ExtractorError
 from spark_jobs.extractor.engines import ENGINES
@@ -30,9 +33,11 @@ from spark_jobs.running.conflict import conflict
 from spark_jobs.running.output import end
 from spark_jobs.tables.lake import Lake
 from spark_jobs.tables.location import LakeLocation
+from spark_jobs.tables.process import ended_by_interrupt
 from spark_jobs.tables.session import log_to_stderr, open_lake
 
 _LOG = logging.getLogger("run_local")
+FEW = 100  # photos of which a share is told as a count
 
 
 @dataclass(frozen=True)
@@ -55,12 +60,14 @@ def run_local(
     engine: str = "openvino",
     *,
     label: str | None = None,
+    leave_out: Sequence[str] = LEAVE_OUT,
     mass_deletion_meant: bool = False,
 ) -> list[Done]:
     """Bring a lake up to date with a folder of photos.
 
     Runs that were killed before their end are done again first. Where no photo was added, changed, deleted or
-    relabelled, and basis and labels in use are those asked for, nothing is done, and Spark does not even start.
+    relabelled, basis and labels in use are those asked for, and the last run made all that it should, nothing is done,
+    and Spark does not even start.
 
     Parameters
     ----------
@@ -70,6 +77,8 @@ def run_local(
         Default: the one that the lake's newest run used; for a new lake Keras' ImageNet MobileNetV2.
     label : str, optional
         Rule that finds a photo's label (`LabelRule`). Default: the lake's newest; for a new lake ``parent``.
+    leave_out : sequence of str
+        Patterns of names that are no photos (`orchard.photos.sieve`).
 
     Returns
     -------
@@ -88,15 +97,27 @@ def run_local(
         run = ledger.Run(f"local-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}Z", extractor_id)
         # All that pyiceberg writes comes before Spark, which then keeps a lock on a SQLite catalog.
         started = time.monotonic()
-        found = find(catalog, location.database, *run, [photos], rule=rule, mass_deletion_meant=mass_deletion_meant)
+        found = find(
+            catalog,
+            location.database,
+            *run,
+            [photos],
+            rule=rule,
+            mass_deletion_meant=mass_deletion_meant,
+            leave_out=leave_out,
+        )
         seconds = time.monotonic() - started
         # A rule that changes no label is kept in `runs` by a run all the same.
         asked_anew = before is not None and (
-            options.refit == "always" or before["options"] != options.to_json() or rule.text != in_use
+            options.refit == "always"
+            or before["options"] != options.to_json()
+            or rule.text != in_use
+            or before["unmade"] is not None
         )
         if found.nothing and not killed and not asked_anew:
             return [Done(*run, found)]
-        with closing(open_lake(location, f"orchard {run.run_id}")) as lake:
+        lake = open_lake(location, f"orchard {run.run_id}")
+        with ended_by_interrupt(), closing(lake):
             done = []
             for again in killed:
                 _LOG.info("Run %s was killed before its end: it is done again.", again.run_id)
@@ -144,6 +165,9 @@ def _steps(
         "vcpus": lake.spark.sparkContext.defaultParallelism,
         "relabelled": found.relabelled if found else extracted.relabelled,
         "label_rule": found.rule if found else batch and batch.label_rule,
+        "left_out": sum(found.left_out.values()) if found else None,
+        "left_out_kinds": json.dumps(found.left_out) if found else None,
+        "unmade": "\n".join(reduced.unmade) or None,
     }
     row |= dict.fromkeys(set(RUNS.column_names) - row.keys())  # what only a rented cluster has
     lake.replace("runs", lake.rows("runs", [row]), run_id=run.run_id)
@@ -165,7 +189,8 @@ def describe(done: Done) -> str:
             f"  photos      {found.listed:,} listed: {found.added:,} new, {found.changed:,} changed, "
             f"{found.deleted:,} deleted"
             + (f", {found.relabelled:,} relabelled by the rule {found.rule}" if found.relabelled else "")
-            + ("" if found.listed else " (no photo was found there)")
+            + (f"; left out: {told(found.left_out)}" if found.left_out else "")
+            + (" (no photo was found there)" if found.listed == sum(found.left_out.values()) else "")
         )
         if found.unlabelled:
             lines.append(f"  no label    {without_label(found.unlabelled, found.rule, found.examples)}")
@@ -185,12 +210,30 @@ def describe(done: Done) -> str:
             f"{reduced.components} components hold {reduced.captured:.1%} of the variance of {reduced.photos:,} photos"
         )
     if reduced.shrinkage is not None:
-        judged = (
-            "" if reduced.accuracy is None else f", right about {reduced.accuracy:.1%} of this run's photos, unseen"
-        )
-        lines.append(f"  recogniser  {reduced.labels} labels, shrinkage {reduced.shrinkage:.3f}{judged}")
+        labels = f"{reduced.labels} labels" if reduced.labels > 1 else "1 label: it tells nothing apart"
+        lines.append(f"  recogniser  {labels}, shrinkage {reduced.shrinkage:.3f}{_judged(reduced)}")
     lines += [f"  wrote       {file}" for file in reduced.files if file.endswith((".png", ".csv"))]
+    lines += [f"  not made    {what} (the next run tries again; the tables are right)" for what in reduced.unmade]
     return "\n".join(lines)
+
+
+def _judged(reduced: Reduced) -> str:
+    """Say how often the recogniser was right; a share of a few photos says little without their number."""
+    if reduced.accuracy is None:
+        return ""
+    right, of = round(reduced.accuracy * reduced.judged), reduced.judged
+    share = f"{reduced.accuracy:.1%} of this run's photos" if of >= FEW else f"{right} of this run's {of} photos"
+    return f", right about {share}, unseen"
+
+
+def _disk_is_full(error: BaseException | None) -> bool:
+    """Whether it began with that: Python, Java, SQLite, DuckDB and obstore each say it in their own exceptions."""
+    said = ("no space left on device", "disk is full", "disk quota exceeded", "not enough space")
+    while error is not None:
+        if any(words in str(error).lower() for words in said):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -210,6 +253,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="how a photo's label is found: parent (its folder), parent/2 (so many levels up), or a regular expression "
         "with a group, searched in its path below PHOTOS or the bucket; default: the lake's, of a new lake parent",
     )
+    parser.add_argument(
+        "--leave-out",
+        action="append",
+        metavar="NAME",
+        help="files and folders of such a name (* and ? as in a shell) are no photos; in place of the list of what "
+        "other programs leave behind, such as .*; '' leaves out none",
+    )
     add_options(parser)
     parser.add_argument(
         "--mass-deletion-meant",
@@ -220,26 +270,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     log_to_stderr()
     try:
-        done = run_local(
-            args.photos,
-            LakeLocation.parse(args.lake, args.database),
-            args.extractor,
-            read_options(args),
-            args.engine,
-            label=args.label,
-            mass_deletion_meant=args.mass_deletion_meant,
-        )
+        with asking_aws():
+            done = run_local(
+                args.photos,
+                LakeLocation.parse(args.lake, args.database),
+                args.extractor,
+                read_options(args),
+                args.engine,
+                label=args.label,
+                leave_out=LEAVE_OUT if args.leave_out is None else args.leave_out,
+                mass_deletion_meant=args.mass_deletion_meant,
+            )
     except (ValueError, NotADirectoryError, AtWorkError, ConflictError, ExtractorError, MassDeletionError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\ninterrupted: nothing is lost; the same command does the rest", file=sys.stderr)
+        return 130
     except Exception as error:
         if said := conflict(error):
             print(f"error: {said}", file=sys.stderr)
             return 2
-        raise
-    except KeyboardInterrupt:
-        print("\ninterrupted: nothing is lost; the same command does the rest", file=sys.stderr)
-        return 130
+        if not _disk_is_full(error):
+            raise
+        print(
+            f"error: no space is left on a disk: free some of {args.lake} or of {tempfile.gettempdir()} (TMPDIR names "
+            "another folder than that); nothing is lost, and the same command does the rest",
+            file=sys.stderr,
+        )
+        return 2
     if args.json:
         print(json.dumps([asdict(run) for run in done], indent=2))
     else:

@@ -7,6 +7,7 @@ import sys
 from functools import cache
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.kept import kept
 
@@ -17,16 +18,30 @@ MAIN_PYTHON = os.environ.get("ORCHARD_MAIN_PYTHON", sys.executable)
 REAL_WEIGHTS = SHARED / "weights" / "mobilenet_v2_1.0_224_imagenet_ptq_no_top.h5"
 
 
+# What a user has told Keras and its libraries for other work; no artefact is another for it.
+KERAS_JSON = '{"floatx": "float16", "epsilon": 0.01, "backend": "jax", "image_data_format": "channels_first"}'
+KERAS_SHELL = {
+    "KERAS_BACKEND": "torch",
+    "TF_ENABLE_ONEDNN_OPTS": "0",
+    "TF_XLA_FLAGS": "--tf_xla_auto_jit=2",
+    "ONEDNN_DEFAULT_FPMATH_MODE": "BF16",
+    "OMP_NUM_THREADS": "1",
+}
+
+
 def run_export(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     """Run ``python -m spark_jobs.export_extractor`` as a user does."""
-    return subprocess.run(
-        [MAIN_PYTHON, "-m", "spark_jobs.export_extractor", *map(str, arguments)],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    with TemporaryDirectory() as home:
+        Path(home, "keras.json").write_text(KERAS_JSON)
+        return subprocess.run(
+            [MAIN_PYTHON, "-m", "spark_jobs.export_extractor", *map(str, arguments)],
+            cwd=REPOSITORY,
+            env={**os.environ, **KERAS_SHELL, "KERAS_HOME": home},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
 
 
 def code() -> list[Path]:

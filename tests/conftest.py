@@ -17,12 +17,17 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import boto3
+import hypothesis
 import pytest
 
+import spark_jobs.tables.shell  # noqa: F401  # first: see there
 from tests.artefacts import MAIN_PYTHON, REAL_WEIGHTS, SHARED, exported, small
 
 if TYPE_CHECKING:
     from tests.local.emr.servers import LocalEmr
+
+hypothesis.settings.register_profile("orchard", deadline=None)  # no test fails for a machine that is busy
+hypothesis.settings.load_profile("orchard")
 
 REGION = "eu-west-1"
 FIGURES = pytest.StashKey[list[str]]()
@@ -194,6 +199,25 @@ def _wait(server: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
     raise RuntimeError(f"ministack does not answer at {url}:\n{log.read_text(errors='replace')[-3000:]}")
 
 
+# A shell in which somebody has worked with other Sparks: ours does not heed it.
+SHELL = {
+    "SPARK_HOME": "/nowhere/spark-2.4",
+    "SPARK_CONF_DIR": "/nowhere/conf",
+    "SPARK_LOCAL_IP": "192.0.2.1",
+    "SPARK_REMOTE": "sc://192.0.2.1",
+    "PYSPARK_SUBMIT_ARGS": "--master yarn --jars /nowhere.jar pyspark-shell",
+    "PYSPARK_PYTHON": "/nowhere/python",
+    "PYSPARK_DRIVER_PYTHON": "jupyter",
+    "HADOOP_CONF_DIR": "/nowhere/hadoop",
+    "JAVA_HOME": "/nowhere/java",
+    "JAVA_TOOL_OPTIONS": "-XX:NoSuchOption",
+    "_JAVA_OPTIONS": "-XX:NoSuchOption",
+    "JDK_JAVA_OPTIONS": "-XX:NoSuchOption",
+    "PYTHONSTARTUP": "/nowhere/start.py",
+    "ARROW_PRE_0_15_IPC_FORMAT": "1",
+}
+
+
 @pytest.fixture(scope="session")
 def spark(aws_server: Aws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Start the one Spark of this process: a JVM keeps the AWS of its start, so it starts with the emulator's."""
@@ -203,6 +227,8 @@ def spark(aws_server: Aws, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patch.delenv(name)
         for name, value in aws_server.environment.items():
+            patch.setenv(name, value)
+        for name, value in SHELL.items():
             patch.setenv(name, value)
         lake = start_spark(tmp_path_factory.mktemp("spark"))
     yield

@@ -62,7 +62,7 @@ MAY = {
     "orchard.prices": "orchard.instances",
     "orchard.aws": "orchard.photos orchard.lake",
     "orchard.plan": "orchard.settings orchard.photos orchard.form",
-    "orchard.report": "orchard.lake",
+    "orchard.report": "orchard.photos orchard.lake",
     "orchard.settings": "orchard.photos orchard.instances orchard.mistakes",
     "orchard.photos": "orchard.lake",
     "orchard.lake": "",

@@ -79,4 +79,5 @@ def row(catalog: Catalog, args: argparse.Namespace, judged: Sums) -> dict[str, A
         "label_rule": batch["label_rule"][0].as_py(),
         "options": Options(Request(None, args.variance, False)).to_json(),
         **{name: reduced[name] for name in same},
+        "unmade": "\n".join(reduced["unmade"]) or None,
     }

@@ -196,7 +196,8 @@ class Demo:
         say(f"       Go on: add, change or delete photos, and press Trigger at {self.client.url}/dags/{DAG}")
         say(
             f"         AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION=eu-west-1 \\\n"
-            f"           aws --endpoint-url {stack.url} s3 cp photo.jpg s3://{BUCKET}/photos/Banana/"
+            f"           aws --endpoint-url {stack.url} s3 cp photo.jpg s3://{BUCKET}/photos/Banana/\n"
+            f"       What EMR does: {stack.emr_url}, or aws --endpoint-url {stack.emr_url} emr list-clusters"
         )
         while True:
             time.sleep(2)

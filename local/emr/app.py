@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from local.emr import calls, instance_calls, protocol, setting_calls
+from local.emr import calls, instance_calls, protocol, security_calls, setting_calls
 from local.emr.emr import Emr, unanswered
 from local.emr.errors import EmrError
 from local.emr.faults import Fault
@@ -22,7 +22,7 @@ from local.emr.house import House
 from local.emr.iam import IamError
 from local.emr.pages import Pages
 
-CALLS = calls.CALLS | instance_calls.CALLS | setting_calls.CALLS
+CALLS = calls.CALLS | instance_calls.CALLS | setting_calls.CALLS | security_calls.CALLS
 
 
 class NoBrowsers:

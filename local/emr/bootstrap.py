@@ -49,5 +49,5 @@ async def bootstrap(house: House, cluster: Cluster) -> str | None:
         if isinstance(status, str):
             return f"{where} could not be downloaded: {status}"
         if status != 0:
-            return f"{where} returned a non-zero return code"
+            return f"{where} returned a non-zero return code{logs.hint()}"
     return None

@@ -28,8 +28,8 @@ def list_clusters(emr: Emr, request: Json) -> Json:
     states = request.get("ClusterStates")
     after, before = request.get("CreatedAfter"), request.get("CreatedBefore")
     found = [
-        cluster
-        for cluster in sorted(emr.clusters.values(), key=lambda cluster: cluster.created, reverse=True)
+        ((-cluster.created, cluster.id), cluster)
+        for cluster in emr.clusters.values()
         if (not states or cluster.state in states)
         and (after is None or cluster.created >= after)
         and (before is None or cluster.created <= before)
@@ -77,9 +77,9 @@ def list_steps(emr: Emr, request: Json) -> Json:
     if ids and len(ids) > 10:
         raise invalid(f"A maximum of 10 step ids can be specified, got {len(ids)}.")
     if ids:
-        steps = [emr.step(cluster, step_id) for step_id in ids]
+        steps = list(enumerate(emr.step(cluster, step_id) for step_id in ids))
     else:
-        steps = [step for step in reversed(cluster.steps) if not states or step.state in states]
+        steps = [(-n, step) for n, step in enumerate(cluster.steps) if not states or step.state in states]
     part, marker = page(steps, request.get("Marker"))
     runner = emr.lives[cluster.id].runner
     return {"Steps": [describe.step_summary(runner, step) for step in part], "Marker": marker}
@@ -108,7 +108,7 @@ def cancel_steps(emr: Emr, request: Json) -> Json:
 
 def list_bootstrap_actions(emr: Emr, request: Json) -> Json:
     actions = emr.cluster(request["ClusterId"]).request.get("BootstrapActions", [])
-    part, marker = page(actions, request.get("Marker"))
+    part, marker = page(enumerate(actions), request.get("Marker"))
     listed = [
         {
             "Name": action["Name"],

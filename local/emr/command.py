@@ -19,6 +19,8 @@ from local.emr.store import Store
 SCRIPT_RUNNER = re.compile(r"(s3[na]?://([a-z0-9-]+\.)?elasticmapreduce/libs/script-runner/)?script-runner\.jar")
 TEMPORARY = "tmp"  # beside the folder where a step runs
 COMMAND_RUNNER = re.compile(r"(/var/lib/aws/emr/step-runner/hadoop-jars/)?command-runner\.jar")
+# What ``aws emr create-cluster --enable-debugging`` adds as the first step, in either of its ways. EMR completes it.
+STATE_PUSHER = re.compile(r"state-pusher-script|s3[na]?://([a-z0-9-]+\.)?elasticmapreduce/libs/state-pusher/\S+")
 
 
 class CommandError(RuntimeError):
@@ -68,6 +70,8 @@ class Commands:
             raise CommandError("No arguments.", f"{jar} needs arguments: the program to run, then its own.")
         try:
             node = self.access.node(cluster)
+            if STATE_PUSHER.fullmatch(arguments[0]):
+                return Command(["echo", "Nothing to set up: steps and logs can always be looked at."], {})
             if SCRIPT_RUNNER.fullmatch(jar):
                 return self.of_script(cluster, node, arguments[0], arguments[1:], folder)
             if Path(arguments[0]).name == "spark-submit":
@@ -76,7 +80,9 @@ class Commands:
             raise CommandError("No credentials.", str(error)) from error
         except (S3Error, submission.SubmissionError, OSError, shutil.ReadError) as error:
             raise CommandError("Artefact not found or not usable.", str(error)) from error
-        return Command(arguments, self._environment(cluster, node))
+        environment = self._environment(cluster, node)
+        _must_be_here(arguments[0], environment["PATH"])
+        return Command(arguments, environment)
 
     def of_script(self, cluster: Cluster, node: Node, script: str, arguments: Sequence[str], folder: Path) -> Command:
         """Prepare a script that lies in S3, or here.
@@ -126,6 +132,18 @@ class Commands:
         configuration.write_properties(settings, folder / "conf" / "spark-defaults.conf")
         environment = configuration.environment(cluster, self.settings, folder, defaults)
         return environment | {"SPARK_CONF_DIR": str(folder / "conf"), **node.environment}
+
+
+def _must_be_here(program: str, path: str) -> None:
+    """Refuse a program that only EMR's machines have; one in the step's own folder is looked for when it runs."""
+    looked_up = "/" not in program or os.path.isabs(program)
+    # pyspark brings run-example, and no examples.
+    if Path(program).name == "run-example" or (looked_up and shutil.which(program, path=path) is None):
+        raise CommandError(
+            "Unknown program.",
+            f"There is no {program} here: this local EMR runs spark-submit, and what is on the PATH of this machine; "
+            "there is no Hadoop. Make the step one of spark-submit, or bring a script with script-runner.jar.",
+        )
 
 
 def _temporary(folder: Path, java: str) -> dict[str, str]:

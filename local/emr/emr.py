@@ -17,6 +17,7 @@ class Emr:
         self.house = house
         self.region = house.settings.region
         self.clusters = {cluster.id: cluster for cluster in house.store.load()}
+        self.security = house.store.load_security()
         self.lives: dict[str, Life] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 

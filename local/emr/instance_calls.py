@@ -3,11 +3,11 @@
 import time
 from typing import Any
 
-from local.emr import describe
+from local.emr import describe, rules
 from local.emr.calls import Call, Json
 from local.emr.emr import Emr
 from local.emr.errors import invalid, validation
-from local.emr.instances import living, new_instance
+from local.emr.instances import block_devices, instances_of, living, new_instance, pools_of, weight
 from local.emr.paging import page
 from local.emr.state import Cluster, Instance, Pool
 
@@ -23,8 +23,8 @@ def list_instances(emr: Emr, request: Json) -> Json:
     states = request.get("InstanceStates")
     pools = {pool.id: pool for pool in cluster.pools if wanted in (None, pool.id) and (not roles or pool.role in roles)}
     found = [
-        instance
-        for instance in cluster.instances
+        (n, instance)
+        for n, instance in enumerate(cluster.instances)
         if instance.pool in pools and (not states or describe.instance_state(cluster, instance) in states)
     ]
     part, marker = page(found, request.get("Marker"))
@@ -35,15 +35,41 @@ def list_instances(emr: Emr, request: Json) -> Json:
 def list_instance_groups(emr: Emr, request: Json) -> Json:
     cluster = emr.cluster(request["ClusterId"])
     _must_have("groups", cluster)
-    part, marker = page(cluster.pools, request.get("Marker"))
+    part, marker = page(enumerate(cluster.pools), request.get("Marker"))
     return {"InstanceGroups": [_group(cluster, pool) for pool in part], "Marker": marker}
 
 
 def list_instance_fleets(emr: Emr, request: Json) -> Json:
     cluster = emr.cluster(request["ClusterId"])
     _must_have("fleets", cluster)
-    part, marker = page(cluster.pools, request.get("Marker"))
+    part, marker = page(enumerate(cluster.pools), request.get("Marker"))
     return {"InstanceFleets": [_fleet(cluster, pool) for pool in part], "Marker": marker}
+
+
+def add_instance_groups(emr: Emr, request: Json) -> Json:
+    cluster = emr.job_flow(request["JobFlowId"])
+    if cluster.state not in ("RUNNING", "WAITING"):
+        raise validation("Instance groups may only be added when the cluster is running or waiting")
+    if cluster.pools[0].is_fleet:
+        raise validation("Instance groups cannot be added to a cluster that uses instance fleets.")
+    for group in request["InstanceGroups"]:
+        if group["InstanceRole"] != "TASK":
+            raise validation(f"A {group['InstanceRole']} instance group may not be added, only TASK ones.")
+        rules.check_group(group)
+    roles = [pool.role for pool in cluster.pools]
+    if "CORE" not in roles:
+        raise validation("Clusters with task nodes must also define core nodes.")
+    if roles.count("TASK") + len(request["InstanceGroups"]) > rules.MOST_TASK_GROUPS:
+        raise validation(f"A cluster can have at most {rules.MOST_TASK_GROUPS} task instance groups.")
+    added = pools_of(request)
+    cluster.pools += added
+    cluster.instances += [instance for pool in added for instance in instances_of(pool)]
+    emr.lives[cluster.id].wake()
+    return {
+        "JobFlowId": cluster.id,
+        "InstanceGroupIds": [pool.id for pool in added],
+        "ClusterArn": describe.arn(cluster, emr.region),
+    }
 
 
 def modify_instance_groups(emr: Emr, request: Json) -> Json:
@@ -120,28 +146,29 @@ def _group(cluster: Cluster, pool: Pool) -> Json:
         "RunningInstanceCount": len(_running(cluster, pool)),
         "Status": describe.pool_status(cluster),
         "Configurations": request.get("Configurations", []),
-        "EbsBlockDevices": [],
+        **block_devices(request),
         "CustomAmiId": request.get("CustomAmiId"),
     }
 
 
 def _fleet(cluster: Cluster, pool: Pool) -> Json:
     request = pool.request
-    up = bool(_running(cluster, pool))
     specifications: list[dict[str, Any]] = [
-        {key: value for key, value in each.items() if key != "EbsConfiguration"}
+        {key: value for key, value in each.items() if key != "EbsConfiguration"} | block_devices(each)
         for each in request["InstanceTypeConfigs"]
     ]
-    on_demand, spot = request.get("TargetOnDemandCapacity", 0), request.get("TargetSpotCapacity", 0)
+    provisioned = {"ON_DEMAND": 0, "SPOT": 0}
+    for instance in _running(cluster, pool):
+        provisioned[instance.market] += weight(pool, instance.type)
     return {
         "Id": pool.id,
         "Name": request.get("Name"),
         "Status": describe.pool_status(cluster),
         "InstanceFleetType": pool.role,
-        "TargetOnDemandCapacity": on_demand,
-        "TargetSpotCapacity": spot,
-        "ProvisionedOnDemandCapacity": on_demand if up else 0,
-        "ProvisionedSpotCapacity": spot if up else 0,
+        "TargetOnDemandCapacity": request.get("TargetOnDemandCapacity", 0),
+        "TargetSpotCapacity": request.get("TargetSpotCapacity", 0),
+        "ProvisionedOnDemandCapacity": provisioned["ON_DEMAND"],
+        "ProvisionedSpotCapacity": provisioned["SPOT"],
         "InstanceTypeSpecifications": specifications,
         "LaunchSpecifications": request.get("LaunchSpecifications"),
         "ResizeSpecifications": request.get("ResizeSpecifications"),
@@ -150,6 +177,7 @@ def _fleet(cluster: Cluster, pool: Pool) -> Json:
 
 
 CALLS: dict[str, Call] = {
+    "AddInstanceGroups": add_instance_groups,
     "ListInstanceFleets": list_instance_fleets,
     "ListInstanceGroups": list_instance_groups,
     "ListInstances": list_instances,

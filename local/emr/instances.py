@@ -1,7 +1,11 @@
 """The machines that a real EMR would have rented, from a request's groups, fleets or plain counts."""
 
+import hashlib
 import math
+import re
 import secrets
+import string
+import time
 from typing import Any
 
 from local.emr.state import Cluster, Instance, Pool, new_id
@@ -30,13 +34,18 @@ def instances_of(pool: Pool) -> list[Instance]:
     request = pool.request
     if not pool.is_fleet:
         return [new_instance(pool) for _ in range(request["InstanceCount"])]
-    first = request["InstanceTypeConfigs"][0]
-    weight = max(1, first.get("WeightedCapacity", 1))
+    first = request["InstanceTypeConfigs"][0]["InstanceType"]
     return [
-        Instance(_new_instance_id(), pool.id, first["InstanceType"], market)
+        Instance(_new_instance_id(), pool.id, first, market)
         for market, name in (("ON_DEMAND", "TargetOnDemandCapacity"), ("SPOT", "TargetSpotCapacity"))
-        for _ in range(math.ceil(request.get(name, 0) / weight))
+        for _ in range(math.ceil(request.get(name, 0) / weight(pool, first)))
     ]
+
+
+def weight(fleet: Pool, instance_type: str) -> int:
+    """Say how much of a fleet's target an instance is; of the primary node's it is always 1."""
+    config = next(each for each in fleet.request["InstanceTypeConfigs"] if each["InstanceType"] == instance_type)
+    return 1 if fleet.role == "MASTER" else max(1, config.get("WeightedCapacity", 1))
 
 
 def new_instance(group: Pool) -> Instance:
@@ -47,6 +56,49 @@ def new_instance(group: Pool) -> Instance:
 
 def _new_instance_id() -> str:
     return f"i-{secrets.token_hex(9)[:17]}"
+
+
+def block_devices(config: dict[str, Any]) -> dict[str, Any]:
+    """Describe the disks that a group, or one type of a fleet, asks for: each volume under its device's name."""
+    ebs = config.get("EbsConfiguration", {})
+    wanted = [
+        each["VolumeSpecification"]
+        for each in ebs.get("EbsBlockDeviceConfigs", ())
+        for _ in range(each.get("VolumesPerInstance", 1))
+    ]
+    devices = [
+        {"VolumeSpecification": volume, "Device": f"/dev/sd{letter}"}
+        for volume, letter in zip(wanted, string.ascii_lowercase[1:], strict=False)
+    ]
+    return {"EbsBlockDevices": devices, "EbsOptimized": ebs.get("EbsOptimized")}
+
+
+def volumes(pool: Pool, instance: Instance) -> list[dict[str, str]]:
+    """Name the volumes of an instance."""
+    configs = pool.request["InstanceTypeConfigs"] if pool.is_fleet else [pool.request]
+    config = next(each for each in configs if each["InstanceType"] == instance.type)
+    devices = [each["Device"] for each in block_devices(config)["EbsBlockDevices"]]
+    return [
+        {"Device": device, "VolumeId": f"vol-{hashlib.sha256(f'{instance.id}{device}'.encode()).hexdigest()[:17]}"}
+        for device in devices
+    ]
+
+
+def normalized_hours(cluster: Cluster) -> int:
+    """Count the hours begun by each instance, in those of an m1.small: an xlarge makes eight of one."""
+    ready, now = cluster.ready, time.time()
+    if ready is None:
+        return 0
+    lived = ((each.type, (each.ended or now) - max(each.created, ready)) for each in cluster.instances)
+    return sum(_size(of) * max(1, math.ceil(seconds / 3600)) for of, seconds in lived)
+
+
+def _size(instance_type: str) -> int:
+    size = instance_type.partition(".")[2]
+    many = re.fullmatch(r"(\d*)xlarge|metal-(\d+)xl", size)
+    if many is None:
+        return {"small": 1, "medium": 2, "large": 4, "metal": 128}.get(size, 1)
+    return 8 * int(many[1] or many[2] or 1)
 
 
 def living(cluster: Cluster, pool: Pool) -> list[Instance]:

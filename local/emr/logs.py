@@ -12,6 +12,19 @@ from local.emr.state import Cluster
 NAMES = ("controller", "stdout", "stderr", "syslog")
 # Where a traceback ends: Python's, or Java's within it.
 _ERROR = re.compile(r"(: |Caused by: )?([\w.$]+\.)?\w*(Error|Exception|Exit|Interrupt)(:|$)")
+# What fails here and not on EMR, by what the program says then.
+_HINTS = (
+    (
+        re.compile(r"No FileSystem for scheme \"?s3|fs\.s3a?\.\w+ not found"),
+        "Spark itself reads no s3:// here, as there is no EMRFS: read with what the job brings (Iceberg's S3FileIO, "
+        "boto3), or put hadoop-aws and its SDK into --jars-dir and name s3a://.",
+    ),
+    (
+        re.compile(r"\bsudo: "),
+        "It called sudo, and here it runs as you and not as root: let the script leave out what it installs into the "
+        "system when LOCAL_EMR is set.",
+    ),
+)
 _NO_LOG_LINE = re.compile(r"(?!\s|\d{2,4}[-/]\d|\tat |WARNING)")
 
 
@@ -32,6 +45,11 @@ class Logs:
         with self["controller"].open("a") as file:
             stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
             file.write(f"{stamp}.{int(time.time() * 1000) % 1000:03d}Z INFO {line}\n")
+
+    def hint(self) -> str:
+        """Say why it failed here, where that is what this EMR lacks; put after a sentence."""
+        text = "\n".join(line for name in ("stdout", "stderr") for line in self._tail(name))
+        return "".join(f". {hint}" for sign, hint in _HINTS if sign.search(text))
 
     def last_words(self) -> str:
         """Find what the program said last, for FailureDetails: the end of a traceback, mostly.

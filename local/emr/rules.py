@@ -1,9 +1,10 @@
 """What EMR refuses although the service model allows it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from local.emr import machine_types
 from local.emr.errors import validation
 from local.emr.state import Cluster, Step
 
@@ -13,6 +14,8 @@ MOST_CHARACTERS = 10240
 MOST_TAGS = 50
 IDLE = (60, 604800)
 CONCURRENCY = (1, 256)
+PRIMARY_NODES = (1, 3)
+MOST_TASK_GROUPS = 48
 
 
 def check_cluster(request: dict[str, Any]) -> None:
@@ -68,6 +71,7 @@ def check_instances(instances: dict[str, Any]) -> None:
             raise validation("The instance count must be at least 1.")
         if instances.get("InstanceCount", 1) > 1 and not instances.get("SlaveInstanceType"):
             raise validation("The slave instance type is required when there is more than one instance.")
+        check_types(instances[name] for name in ("MasterInstanceType", "SlaveInstanceType") if name in instances)
         return
     roles = [each["InstanceRole"] for each in instances.get("InstanceGroups", ())]
     roles += [each["InstanceFleetType"] for each in instances.get("InstanceFleets", ())]
@@ -81,8 +85,7 @@ def check_instances(instances: dict[str, Any]) -> None:
     if "TASK" in roles and "CORE" not in roles:
         raise validation("Clusters with task nodes must also define core nodes.")
     for group in instances.get("InstanceGroups", ()):
-        if group["InstanceCount"] < 1:
-            raise validation("Instance count of an instance group must be greater than 0.")
+        check_group(group)
     for fleet in instances.get("InstanceFleets", ()):
         wanted = fleet.get("TargetOnDemandCapacity", 0) + fleet.get("TargetSpotCapacity", 0)
         if wanted < 1:
@@ -91,6 +94,21 @@ def check_instances(instances: dict[str, Any]) -> None:
             raise validation("The master instance fleet must have a target capacity of exactly 1.")
         if not fleet.get("InstanceTypeConfigs"):
             raise validation("An instance fleet needs at least one instance type configuration.")
+        check_types(each["InstanceType"] for each in fleet["InstanceTypeConfigs"])
+
+
+def check_group(group: dict[str, Any]) -> None:
+    if group["InstanceCount"] < 1:
+        raise validation("Instance count of an instance group must be greater than 0.")
+    if group["InstanceRole"] == "MASTER" and group["InstanceCount"] not in PRIMARY_NODES:
+        raise validation(f"The master instance group has {group['InstanceCount']} instances, it must have 1 or 3.")
+    check_types([group["InstanceType"]])
+
+
+def check_types(names: Iterable[str]) -> None:
+    for name in names:
+        if name not in machine_types.all_types():
+            raise validation(f"Instance type '{name}' is not supported.")
 
 
 def check_steps(cluster: Cluster | None, steps: Sequence[dict[str, Any]], concurrency: int) -> None:

@@ -145,7 +145,7 @@ class Runner:
         else:
             words = logs.last_words()
             message = f"Exit status {status}: {words}" if words else f"Exit status {status}; it wrote no error."
-            await self._conclude(step, "FAILED", "Unknown Error.", message)
+            await self._conclude(step, "FAILED", "Unknown Error.", message + logs.hint())
 
     async def _conclude(self, step: Step, state: str, reason: str = "", message: str = "") -> None:
         """Let a step end; its logs are there by then, unless they are to come late."""

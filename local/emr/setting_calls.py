@@ -2,17 +2,13 @@
 
 from collections.abc import Callable
 
-from local.emr import rules
+from local.emr import machine_types, rules
 from local.emr.calls import Call, Json
 from local.emr.emr import Emr
 from local.emr.errors import invalid, validation
+from local.emr.paging import page
+from local.emr.releases import OS, RELEASES
 from local.emr.state import Cluster
-
-# What the two releases hold that Orchard knows: the current one, and the long-lived one with Spark 4.
-RELEASES = {
-    "emr-7.14.0": {"Hadoop": "3.4.1", "Iceberg": "1.10.1", "Spark": "3.5.8"},
-    "emr-spark-8.1.0": {"Iceberg": "1.11.0", "Spark": "4.1.1"},
-}
 
 
 def _live(emr: Emr, request: Json) -> Cluster:
@@ -122,7 +118,15 @@ def describe_release_label(emr: Emr, request: Json) -> Json:
         known = ", ".join(RELEASES)
         raise invalid(f"The release label {label!r} is not known to this local EMR, which describes {known}.")
     applications = [{"Name": name, "Version": version} for name, version in RELEASES[label].items()]
-    return {"ReleaseLabel": label, "Applications": applications, "AvailableOSReleases": []}
+    return {"ReleaseLabel": label, "Applications": applications, "AvailableOSReleases": [{"Label": OS}]}
+
+
+def list_supported_instance_types(emr: Emr, request: Json) -> Json:
+    label = request["ReleaseLabel"]
+    if not rules.RELEASE.fullmatch(label):
+        raise invalid(f"The supplied release label is invalid: {label}.")
+    part, marker = page(enumerate(machine_types.described()), request.get("Marker"))
+    return {"SupportedInstanceTypes": part, "Marker": marker}
 
 
 def get_block_public_access(emr: Emr, request: Json) -> Json:
@@ -144,6 +148,7 @@ CALLS: dict[str, Call] = {
     "GetBlockPublicAccessConfiguration": get_block_public_access,
     "GetManagedScalingPolicy": _scaling[1],
     "ListReleaseLabels": list_release_labels,
+    "ListSupportedInstanceTypes": list_supported_instance_types,
     "ModifyCluster": modify_cluster,
     "PutAutoTerminationPolicy": _idle[0],
     "PutManagedScalingPolicy": _scaling[0],

@@ -1,9 +1,10 @@
-"""The data folder: a JSON file a cluster, written so that a crash leaves the old one or the new one."""
+"""The data folder: a JSON file a cluster, one for the rest; a crash leaves the old one of each, or the new one."""
 
 import fcntl
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from local.emr.state import Cluster, Step
 
@@ -42,19 +43,20 @@ class Store:
 
     def save(self, cluster: Cluster) -> None:
         """Keep a cluster: when this returns, a power cut does not lose it."""
-        folder = self.folder(cluster)
-        folder.mkdir(exist_ok=True)
-        new = folder / "cluster.json.new"
-        with new.open("w") as file:
-            json.dump(cluster.to_json(), file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(folder / "cluster.json")
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        self.folder(cluster).mkdir(exist_ok=True)
+        _write(self.folder(cluster) / "cluster.json", cluster.to_json())
+
+    def save_security(self, configurations: dict[str, dict[str, Any]]) -> None:
+        """Keep all security configurations, likewise."""
+        _write(self._security, configurations)
+
+    def load_security(self) -> dict[str, dict[str, Any]]:
+        """Read the security configurations, by name."""
+        return dict(json.loads(self._security.read_text())) if self._security.exists() else {}
+
+    @property
+    def _security(self) -> Path:
+        return self.data / "security-configurations.json"
 
     def load(self) -> list[Cluster]:
         """Read all clusters, the oldest first.
@@ -74,3 +76,17 @@ class Store:
                     f"Move {path.parent} away to start without this cluster."
                 ) from error
         return sorted(found, key=lambda cluster: cluster.created)
+
+
+def _write(path: Path, value: Any) -> None:
+    new = path.with_name(f"{path.name}.new")
+    with new.open("w") as file:
+        json.dump(value, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+    handle = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

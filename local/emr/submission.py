@@ -97,6 +97,11 @@ def bring_here(found: Submission, folder: Path, fetch: Callable[[str, Path], Pat
     """Fetch what lies in S3 into the folder where the step runs; return spark-submit's arguments for it.
 
     On YARN, ``--files`` and ``--archives`` stand in the folder where driver and workers run: so they do here.
+
+    Raises
+    ------
+    SubmissionError
+        When the script or jar is one that only EMR's machines have.
     """
     arguments = list(found.options)
     for option, addresses in found.files.items():
@@ -116,6 +121,11 @@ def bring_here(found: Submission, folder: Path, fetch: Callable[[str, Path], Pat
         if local:
             arguments += [option, ",".join(local)]
     if found.resource:
+        if found.resource[0].startswith(_OF_THE_RELEASE) and not Path(found.resource[0]).exists():
+            raise SubmissionError(
+                f"spark-submit: {found.resource[0]} is a file of EMR's own machines, and there is none here: "
+                "put a copy into S3, and name that."
+            )
         arguments += [_bring(found.resource[0], folder, fetch), *found.resource[1:]]
     return arguments
 

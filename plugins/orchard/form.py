@@ -7,15 +7,30 @@ from typing import Any
 from airflow.sdk import Param
 
 _EMPTY = "Empty: as the settings say."
+_ANSWERS = {"yes": True, "no": False}
 
 
 def form() -> dict[str, Param]:
-    """Make the trigger form of orchard_daily."""
+    """Make the trigger form of orchard_daily.
+
+    Each number has both ends: one of more than 64 bits would end services of Airflow. The most useful field is first.
+    """
     return {
+        "plan_only": Param(
+            False,
+            type="boolean",
+            title="Plan only",
+            description="End after discovery: photos, cluster, minutes, dollars. Nothing is rented or written.",
+        ),
         "prefixes": Param(
             None,
             type=["null", "array"],
-            items={"type": "string", "pattern": r"^\s*(s3://.*)?$"},  # a line may be empty, the last one often is
+            maxItems=1000,
+            items={  # a line may be empty, the last one often is
+                "type": "string",
+                "maxLength": 1100,
+                "pattern": r"^\s*(s3://.*)?$",
+            },
             title="Prefixes",
             description=f"Where to look for photos, one s3://bucket/prefix a line. {_EMPTY}",
         ),
@@ -23,6 +38,7 @@ def form() -> dict[str, Param]:
             None,
             type=["null", "integer"],
             minimum=1,
+            maximum=1_000_000_000,
             title="Photo limit",
             description="Take at most so many new and changed photos; the next run goes on. For large back-fills.",
         ),
@@ -36,6 +52,7 @@ def form() -> dict[str, Param]:
         "extractor": Param(
             None,
             type=["null", "string"],
+            maxLength=250,
             title="Extractor",
             description=f"extractor_id of an artefact under extractors/ in the lake. {_EMPTY}",
         ),
@@ -43,6 +60,7 @@ def form() -> dict[str, Param]:
             None,
             type=["null", "integer"],
             minimum=1,
+            maximum=10_000,
             title="Components",
             description=f"Principal components to keep; or give the variance. {_EMPTY}",
         ),
@@ -56,9 +74,11 @@ def form() -> dict[str, Param]:
         ),
         "standardize": Param(
             None,
-            type=["null", "boolean"],
+            type=["null", "string"],
+            enum=[None, *_ANSWERS],  # a switch that is off would look as one that nobody touched
+            values_display={"null": "as the settings say"},
             title="Standardize",
-            description="PCA of standardised features. Untouched: as the settings say.",
+            description=f"PCA of standardised features. {_EMPTY}",
         ),
         "refit": Param(
             "auto",
@@ -87,12 +107,6 @@ def form() -> dict[str, Param]:
             title="Maintain tables now",
             description="Small files together, old snapshots away; otherwise weekly, by a run that has photos to do.",
         ),
-        "plan_only": Param(
-            False,
-            type="boolean",
-            title="Plan only",
-            description="End after discovery: photos, cluster, minutes, dollars. Nothing is rented or written.",
-        ),
     }
 
 
@@ -100,6 +114,7 @@ def form() -> dict[str, Param]:
 class Wishes:
     """A filled-in form."""
 
+    plan_only: bool = False
     prefixes: tuple[str, ...] | None = None
     limit: int | None = None
     mass_deletion_meant: bool = False
@@ -111,7 +126,6 @@ class Wishes:
     core_nodes: int | None = None
     keep_cluster: bool = False
     maintain: bool = False
-    plan_only: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what excludes each other; the form checks each field by itself."""
@@ -119,6 +133,8 @@ class Wishes:
             raise ValueError(
                 f"Params components and variance: expected one of them, got {self.components} and {self.variance}."
             )
+        if self.variance is not None and not 0 < self.variance <= 1:  # JSON Schema lets NaN pass
+            raise ValueError(f"Param variance: expected more than 0, at most 1, got {self.variance}.")
 
     @classmethod
     def read(cls, params: Mapping[str, Any]) -> "Wishes":
@@ -139,6 +155,8 @@ class Wishes:
             given["prefixes"] = tuple(one.strip() for one in given["prefixes"] if one.strip()) or None
         if isinstance(given.get("extractor"), str):
             given["extractor"] = given["extractor"].strip() or None
+        if (answer := given.get("standardize")) in _ANSWERS:
+            given["standardize"] = _ANSWERS[answer]
         # For JSON, 20.0 is an integer, and 1 is a number.
         for name, kind in (("limit", int), ("components", int), ("variance", float), ("core_nodes", int)):
             if given.get(name) is not None:

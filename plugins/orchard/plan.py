@@ -4,11 +4,14 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from orchard.form import Wishes
 from orchard.photos.label import without_label
+from orchard.photos.sieve import told
 from orchard.settings import Settings
 
 _LONGEST = 200  # Airflow allows 250 characters; EMR 256 for the names of cluster and steps, which hold it and more
@@ -33,7 +36,7 @@ class Plan:
         Whether nodes beside the first are wanted at spot prices.
     maintain, keep_days : bool, float
         Whether the tables are maintained, too, and for how long snapshots stay then.
-    relabelled, unlabelled, examples, label_rule
+    relabelled, unlabelled, examples, label_rule, left_out
         See `orchard.photos.discovery.Found`.
     """
 
@@ -69,12 +72,25 @@ class Plan:
     unlabelled: int = 0
     examples: tuple[str, ...] = ()
     label_rule: str = "parent"
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Plan":
+    def from_dict(cls, values: Mapping[str, Any] | None) -> "Plan":
+        """Read what a task was handed.
+
+        Raises
+        ------
+        AirflowFailException
+            Nothing: somebody marked find_new_photos as success before it ran.
+        """
+        if not values:
+            raise AirflowFailException(
+                "There is no plan: find_new_photos is marked as success, and has left none. "
+                "Clear find_new_photos, with Downstream."
+            )
         lists = {name: tuple(values.get(name, ())) for name in ("instance_types", "examples")}
         return cls(**{**values, **lists})
 
@@ -94,7 +110,8 @@ class Plan:
             f"Run {self.run_id}, extractor {self.extractor_id}",
             f"  photos   {self.listed:,} listed: {self.added:,} new, {self.changed:,} changed, {self.deleted:,} deleted"
             + (f", {self.relabelled:,} relabelled by the rule {self.label_rule}" if self.relabelled else "")
-            + (f"; {self.left:,} left for a later run" if self.left else ""),
+            + (f"; {self.left:,} left for a later run" if self.left else "")
+            + (f"; left out: {told(self.left_out)}" if self.left_out else ""),
         ]
         if self.unlabelled:
             lines.append(f"  no label {without_label(self.unlabelled, self.label_rule, self.examples)}")

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, ConfigDict, Field, NonNegativeFloat, Positi
 from orchard.instances import INSTANCES
 from orchard.mistakes import Table, Texts, Written, like, mistakes, one_of, rule, wrong
 from orchard.photos.label import EXPECTED, LabelError, LabelRule
+from orchard.photos.sieve import LEAVE_OUT
 
 VARIABLE = "orchard"
 # AWS calls London and Zurich eu-..., too.
@@ -31,8 +32,9 @@ class SettingsError(ValueError):
 
 def _apart(prefix: str, lake: str) -> bool:
     """Tell whether neither lies in the other."""
-    # A prefix is how names begin, whether at a slash or not; only the bucket is a whole name.
-    begin, root = prefix if "/" in prefix.removeprefix("s3://") else f"{prefix}/", f"{lake.rstrip('/')}/"
+    # A prefix is a folder, or with a * at its end how names begin.
+    begin = prefix.removesuffix("*") if prefix.endswith("*") else f"{prefix.rstrip('/')}/"
+    root = f"{lake.rstrip('/')}/"
     return not root.startswith(begin) and not begin.startswith(root)
 
 
@@ -104,13 +106,17 @@ class Settings(Written):
         description="of tables, extractors, exports, reports, logs", examples=["s3://bucket/lake"])
     prefixes: tuple[Annotated[Address, _APART], ...] = Field(
         strict=False, min_length=1, examples=[["s3://bucket/photos"]],
-        description="where photos are; not inside the lake, nor the lake in them")
+        description="folders where photos are, or with `*` at the end how their names begin; not inside the lake, nor "
+        "the lake in them")
     extractor: Annotated[str, like(r"^[a-z0-9_]+-[a-z0-9]+-[0-9a-f]{12}$", "an extractor_id")] = Field(
         description="of an artefact under `<lake>/extractors/`, as `export_extractor` prints it",
         examples=["mobilenet_v2-f32-575378b4658d"])
     label: Annotated[str, AfterValidator(_a_rule)] = Field(
         "parent", description="how a photo's label is found in its key: `parent`, the folder that it stands in, "
         "`parent/2` or a regular expression, see [Labels](#labels)")
+    leave_out: tuple[str, ...] = Field(
+        LEAVE_OUT, strict=False, description="names of files and folders that are no photos, `*` and `?` as in a "
+        "shell; by default what other programs leave behind")
     database: Annotated[str, like(r"^[a-z0-9_]{1,252}$", "1 to 252 of a-z, 0-9 and _")] = Field(
         "orchard", description="of the Glue Data Catalog; a lake is one database's")
     outside_eu: bool = Field(False, description="data stay in the EU, unless this says outright that they need not")

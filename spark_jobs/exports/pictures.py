@@ -1,4 +1,7 @@
-"""Pictures: the table of variance, drawn and written, and a map of the photos in their first two coordinates."""
+"""Pictures: the table of variance, drawn and written, and a map of the photos in their first two coordinates.
+
+Labels are people's: they are drawn as they are, whatever they hold, and never as a formula.
+"""
 
 import io
 import warnings
@@ -9,6 +12,7 @@ import numpy as np
 import obstore
 import pyarrow as pa
 import pyarrow.csv
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -19,32 +23,42 @@ from spark_jobs.exact.basis import Basis
 from spark_jobs.exact.moments import Moments
 from spark_jobs.exports import plain_files as exports
 from spark_jobs.running import objects
+from spark_jobs.running.unmade import Unmade
 from spark_jobs.tables.lake import Lake, run_in
 
 _DOTS = 4_000  # of the map
 _READ = 200_000  # photos whose coordinates are read for it, of the newest runs: a day must not cost what the lake holds
 _NAMED = 24  # labels that get their name in the map; more would cover each other
+_LONGEST = 40  # characters of a name
 
 
-def update(lake: Lake, extractor_id: str, basis: Basis, total: Moments, placed: Mapping[str, int]) -> list[str]:
+def update(
+    lake: Lake, extractor_id: str, basis: Basis, total: Moments, placed: Mapping[str, int], unmade: Unmade
+) -> list[str]:
     """Write ``variance.csv``, and ``variance`` and ``map`` as PNG and SVG, beside the exports; return their paths.
 
     Parameters
     ----------
     placed : Mapping of str to int
         Rows of each run in `coordinates`.
+    unmade : Unmade
+        Gets what could not be made: one picture does not stand in the way of another.
     """
     here = exports.folder(extractor_id, basis.basis_id)
     store = objects.open_root(lake.location.root)
     rows = variance_table(basis)
-    table = io.BytesIO()
-    pa.csv.write_csv(rows, table)
-    obstore.put(store, f"{here}/variance.csv", table.getvalue())
-    points = _sample(lake, extractor_id, basis.basis_id, placed)
-    means = basis.project(total.means.astype(np.float32))
-    written = [f"{here}/variance.csv"]
-    written += _draw(store, f"{here}/variance", lambda axes: _draw_variance(axes, rows, basis))
-    written += _draw(store, f"{here}/map", lambda axes: _draw_map(axes, points, means, total, basis))
+    written = []
+    with unmade.telling("variance.csv"):
+        table = io.BytesIO()
+        pa.csv.write_csv(rows, table)
+        obstore.put(store, f"{here}/variance.csv", table.getvalue())
+        written.append(f"{here}/variance.csv")
+    with unmade.telling("picture of the variance"):
+        written += _draw(store, f"{here}/variance", lambda axes: _draw_variance(axes, rows, basis))
+    with unmade.telling("map"):
+        points = _sample(lake, extractor_id, basis.basis_id, placed)
+        means = basis.project(total.means.astype(np.float32))
+        written += _draw(store, f"{here}/map", lambda axes: _draw_map(axes, points, means, total, basis))
     return [f"{lake.location.root}/{path}" for path in written]
 
 
@@ -116,22 +130,31 @@ def _draw_map(axes: Axes, points: pa.Table, means: np.ndarray, total: Moments, b
         for label, mean, colour in zip(total.labels, means, colours, strict=True):
             box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": colour, "alpha": 0.8}
             at = (mean[0], mean[1] if len(mean) > 1 else 0.0)
-            axes.annotate(label, at, fontsize=7, ha="center", va="center", bbox=box)
+            name = axes.annotate(shown(label), at, fontsize=7, ha="center", va="center", bbox=box, parse_math=False)
+            name.set_in_layout(False)  # long names would take the room of the dots
     explained = [*basis.explained, 0.0]
     axes.set(xlabel=f"first coordinate ({explained[0]:.1%})", ylabel=f"second coordinate ({explained[1]:.1%})")
     axes.set_title(f"{points.num_rows:,} of {total.count:,} photos, {len(total.labels)} labels")
     axes.grid(alpha=0.3)
 
 
+def shown(label: str) -> str:
+    """Return a label as it is drawn: what cannot be printed by escapes, and of a long one its beginning."""
+    name = "".join(c if c.isprintable() or c == "\u200d" else c.encode("unicode_escape").decode() for c in label)
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+
+
 def _draw(store: ObjectStore, name: str, draw: Callable[[Axes], None]) -> list[str]:
-    figure = Figure(figsize=(8, 5.5), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    draw(figure.add_subplot())
-    for kind in ("png", "svg"):
-        picture = io.BytesIO()
-        # A fixed salt and no date: the same photos give the same file.
-        with mpl.rc_context({"svg.hashsalt": "orchard"}), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a label may be an emoji
+    # Nothing of the user's matplotlibrc. A fixed salt and no date: the same photos give the same file.
+    with style.context({"svg.hashsalt": "orchard"}, after_reset=True), warnings.catch_warnings():
+        # A label may be an emoji, or of a script that this font lacks.
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        warnings.filterwarnings("ignore", "Matplotlib currently does not support .* natively")
+        figure = Figure(figsize=(8, 5.5), dpi=110, layout="constrained")
+        FigureCanvasAgg(figure)
+        draw(figure.add_subplot())
+        for kind in ("png", "svg"):
+            picture = io.BytesIO()
             figure.savefig(picture, format=kind, metadata={"Date": None} if kind == "svg" else None)
-        obstore.put(store, f"{name}.{kind}", picture.getvalue())
+            obstore.put(store, f"{name}.{kind}", picture.getvalue())
     return [f"{name}.png", f"{name}.svg"]

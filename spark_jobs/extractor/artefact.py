@@ -7,6 +7,7 @@ embedding that it must give. What runs it is in `spark_jobs.extractor.engines`.
 import hashlib
 import io
 import json
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -17,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float32]
+# Numbers of fewer bits than f32, in OpenVINO's XML.
+_LESS = re.compile(rb'(?:element_type|precision)="(b?fp?(?:16|8|4)\w*|nf4)"', re.IGNORECASE)
 
 
 class ExtractorError(RuntimeError):
@@ -110,10 +113,35 @@ class Extractor:
             raise ExtractorError(
                 f"The artefact calls itself {said_id}, but its spec makes it {extractor.extractor_id}: export it again"
             )
+        extractor.check_numbers()
         return extractor
 
+    def check_numbers(self) -> None:
+        """Check that an f32 artefact computes in f32, in the form of each engine.
+
+        Raises
+        ------
+        ExtractorError
+            It holds, or computes, numbers of fewer bits.
+        """
+        less = {kind.decode().lower() for kind in _LESS.findall(self.model_xml)}
+        if b"float16" in (self.model_keras or b""):  # mixed_float16 and bfloat16, too
+            less.add("float16")
+        if self.precision == "f32" and less:
+            raise ExtractorError(
+                f"The artefact {self.extractor_id} calls itself f32, but has numbers of {', '.join(sorted(less))}: "
+                "export it again"
+            )
+
     def to_bytes(self) -> bytes:
-        """Write the artefact; the same extractor gives the same bytes."""
+        """Write the artefact; the same extractor gives the same bytes.
+
+        Raises
+        ------
+        ExtractorError
+            See `check_numbers`.
+        """
+        self.check_numbers()
         embedding = io.BytesIO()
         np.save(embedding, self.test_embedding, allow_pickle=False)
         members = {

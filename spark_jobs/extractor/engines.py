@@ -7,7 +7,6 @@ Nothing here imports tensorflow, unless the engine of that name is asked for.
 """
 
 import contextlib
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -17,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from spark_jobs.extractor import photos
+from spark_jobs.extractor import own_keras, photos
 from spark_jobs.extractor.artefact import Extractor, ExtractorError, FloatArray
 
 __all__ = ["BATCH", "ENGINES", "Engine", "Extractor", "ExtractorError", "open_engine"]
@@ -66,7 +65,8 @@ class OpenVINOEngine:
 
     @staticmethod
     def library() -> Any:
-        """Import openvino, its telemetry off."""
+        """Import openvino, its telemetry off, and nothing of the user's environment in it."""
+        own_keras.forget_environment()
         # The package reports its import, and every conversion, to Google Analytics unless a file in the user's home
         # says no (openvino/tools/ovc/__init__.py); NNCF does, too. Where this module is missing, they take a stub.
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
@@ -102,9 +102,7 @@ class TensorFlowEngine:
                 f"{extractor.extractor_id} is quantised and runs on the engine openvino only; "
                 "for the engine tensorflow export the extractor with --precision f32"
             )
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        os.environ["KERAS_BACKEND"] = "tensorflow"  # a keras.json in the user's home may say otherwise
-        import keras
+        keras = own_keras.load()
         import tensorflow as tf
 
         # GPUs since Ampere round the inputs of a convolution to 10 bits otherwise.

@@ -5,7 +5,6 @@ with this one.
 """
 
 import contextlib
-import os
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from spark_jobs.extractor import own_keras
 from spark_jobs.extractor.architectures import Architecture
 from spark_jobs.extractor.artefact import ExtractorError
 from spark_jobs.extractor.engines import OpenVINOEngine
@@ -37,12 +37,9 @@ def build(architecture: Architecture, weights: str) -> Any:
         raise ExtractorError(f"Got --weights {weights}; expected random:SEED with a whole number, as in random:0")
     if seed is None and weights != "imagenet" and not Path(weights).is_file():
         raise ExtractorError(f"No such file of weights: {weights}; expected imagenet, random:SEED or a file")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ["KERAS_BACKEND"] = "tensorflow"  # a keras.json in the user's home may say otherwise
-    import keras
+    keras = own_keras.load()
     import tensorflow as tf
 
-    keras.config.set_image_data_format("channels_last")
     with contextlib.suppress(RuntimeError):  # too late if tensorflow has already started in this process
         tf.config.set_visible_devices([], "GPU")  # the reference is computed in plain f32
     application = getattr(keras.applications, architecture.keras_module)
@@ -70,7 +67,7 @@ def _keras_weights_from(keras: Any, architecture: Architecture, weights: str, *,
         if weights != "imagenet":
             return weights
         try:
-            return str(download(name, origin, **options))
+            return str(download(name, origin, **{**options, "cache_dir": own_keras.downloads()}))
         except Exception as error:  # Keras raises nothing narrower
             raise ExtractorError(
                 f"Keras could not fetch the weights {name} from {origin} ({error}). Without a network, download that "

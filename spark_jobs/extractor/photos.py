@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 # Each of these plugins registers a format. Otherwise Pillow, asked for WebP, imports all that it has.
 from PIL import (  # noqa: F401
+    AvifImagePlugin,
     BmpImagePlugin,
     GifImagePlugin,
     Image,
@@ -31,15 +32,17 @@ from PIL import (  # noqa: F401
 )
 from PIL.ExifTags import Base
 
+from spark_jobs.extractor.kinds import DECODED, is_heic, kind
+
 MAX_BYTES: Final = 256 * 1024 * 1024
 """Larger objects are never fetched: see `check_bytes`."""
 
 MAX_PIXELS: Final = 100_000_000
 """Larger photos are never decoded, whatever their number of bytes: a PNG of 100 kB can hold a gigapixel."""
 
-# What people and cameras call photos. JPEG includes MPO, which some cameras and phones write. Never EPS or PDF:
-# Pillow would start Ghostscript for them.
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+# What people and cameras call photos, beside HEIC, which a package of its own reads. JPEG includes MPO, which some
+# cameras and phones write. Never EPS or PDF: Pillow would start Ghostscript for them.
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 
 RECIPE: Final[dict[str, str | int]] = {
     "version": 1,
@@ -112,7 +115,8 @@ def decode(data: bytes, size: tuple[int, int]) -> NDArray[np.uint8]:
     Parameters
     ----------
     data : bytes
-        The file: JPEG, PNG, WebP, GIF, BMP or TIFF. Of an animation or of several pages, the first one counts.
+        The file: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC, whatever its name. Of an animation or of several
+        pages, the first one counts.
     size : tuple of int
         Width and height wanted, in pixels. The aspect ratio is not kept, as in Keras' `load_img`.
 
@@ -138,7 +142,10 @@ def decode(data: bytes, size: tuple[int, int]) -> NDArray[np.uint8]:
         pixels = re.search(r"\d+", str(error))
         raise _too_large("the image", int(pixels[0]) if pixels else 2 * MAX_PIXELS) from error
     except UnidentifiedImageError as error:
-        raise PhotoError(f"not an image that can be read: it begins with {data[:16]!r}") from error
+        what = f"it begins with {data[:16]!r}"
+        if known := kind(data):
+            what = f"it begins like {known}, and is damaged" if known in DECODED else f"it is {known}"
+        raise PhotoError(f"not an image that can be read: {what}") from error
     except OSError as error:
         if error.errno is not None:  # the machine's: a photo's bytes are in memory, no file is read
             raise
@@ -146,6 +153,10 @@ def decode(data: bytes, size: tuple[int, int]) -> NDArray[np.uint8]:
             raise MemoryError(str(error)) from error
         if "truncated" in str(error).lower():
             raise PhotoError("truncated: the image data ends early") from error
+        raise PhotoError(f"damaged: {error}") from error
+    except RuntimeError as error:  # libheif's and libavif's own; of any other library's, the machine is to blame
+        if data[4:8] != b"ftyp":
+            raise
         raise PhotoError(f"damaged: {error}") from error
     except _DAMAGE as error:
         raise PhotoError(f"damaged: {error}") from error
@@ -172,6 +183,8 @@ def _decode(data: bytes, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def _open(data: bytes) -> Image.Image:
+    if is_heic(data):
+        return _open_heic(data)
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
@@ -180,6 +193,14 @@ def _open(data: bytes) -> Image.Image:
         if not (data.startswith(b"\xff\xd8\xff") and b"Exif\0\0" in data):
             raise
         return Image.open(io.BytesIO(data.replace(b"Exif\0\0", b"exif\0\0")), formats=FORMATS)
+
+
+def _open_heic(data: bytes) -> Image.Image:
+    try:
+        from pillow_heif import HeifImagePlugin  # noqa: F401 (registers the format)
+    except ImportError as error:
+        raise PhotoError("HEIC, which the package pillow-heif reads: it is not installed here") from error
+    return Image.open(io.BytesIO(data), formats=("HEIF",))
 
 
 def _before_turning(size: tuple[int, int], orientation: int) -> tuple[int, int]:

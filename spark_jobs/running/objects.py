@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import obstore
-from obstore.exceptions import GenericError, PermissionDeniedError, PreconditionError
+from obstore.exceptions import PermissionDeniedError, PreconditionError
 from obstore.store import LocalStore, ObjectStore, S3Store
 
 from spark_jobs.extractor.photos import PhotoError
@@ -42,19 +42,19 @@ def read(uri: str, etag: str) -> bytes:
     """
     scheme, _, path = uri.partition("://")
     bucket, _, key = path.partition("/")
-    if scheme not in ("file", "s3"):
+    if scheme == "file":
+        return _read_file(path, etag)
+    if scheme != "s3":
         raise ValueError(f"Expected a uri file://... or s3://..., got {uri!r}.")
-    if scheme == "s3" and key != key.strip("/"):  # obstore would strip them, and read another object
+    if key != key.strip("/"):  # obstore would strip them, and read another object
         return _read_s3(bucket, key, etag)
     try:
-        data = obstore.get(_store(scheme, bucket), key, options={"if_match": etag}).bytes()
+        data = obstore.get(s3_store(bucket), key, options={"if_match": etag}).bytes()
         return data.to_bytes()
     except ValueError:  # the key is one that obstore cannot name
-        return _read_file("/" + key, etag) if scheme == "file" else _read_s3(bucket, key, etag)
-    except (FileNotFoundError, GenericError) as error:
-        if scheme == "file":
-            return _read_file("/" + key, etag)  # whose errors tell apart what obstore's do not
-        if isinstance(error, GenericError) or "NoSuchBucket" in str(error):
+        return _read_s3(bucket, key, etag)
+    except FileNotFoundError as error:
+        if "NoSuchBucket" in str(error):
             raise
         raise PhotoError(_GONE) from None
     except PreconditionError:
@@ -77,14 +77,20 @@ def read_whole(address: str) -> bytes:
 
 
 def file_etag(status: os.stat_result) -> str:
-    """Compute the etag that obstore gives a local file: inode, microseconds since 1970 (0 before) and size."""
-    return f'"{status.st_ino:x}-{max(status.st_mtime_ns // 1000, 0):x}-{status.st_size:x}"'
+    """Compute the etag that the listing gives a local file: inode, when it was modified, size, when it was changed.
+
+    Times in microseconds since 1970, 0 before.
+    """
+    modified, changed = (max(ns // 1000, 0) for ns in (status.st_mtime_ns, status.st_ctime_ns))
+    return f'"{status.st_ino:x}-{modified:x}-{status.st_size:x}-{changed:x}"'
 
 
 def _read_file(path: str, etag: str) -> bytes:
     try:
         with open(path, "rb") as file:
-            if file_etag(os.fstat(file.fileno())) != etag:
+            # Batches of older versions do not hold when a file was changed.
+            now = file_etag(os.fstat(file.fileno()))
+            if etag not in (now, now.rpartition("-")[0] + '"'):
                 raise PhotoError(_CHANGED)
             return file.read()
     except OSError as error:
@@ -105,13 +111,6 @@ def _read_s3(bucket: str, key: str, etag: str) -> bytes:
         if (code := error.response["Error"]["Code"]) in reason:
             raise PhotoError(reason[code]) from None
         raise
-
-
-@cache
-def _store(scheme: str, bucket: str) -> ObjectStore:
-    if scheme == "file":
-        return LocalStore()
-    return s3_store(bucket)
 
 
 @cache

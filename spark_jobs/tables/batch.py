@@ -13,6 +13,12 @@ from pyspark.sql import functions as F
 
 from spark_jobs.tables.lake import Lake, run_in
 
+# Squares of the distance and of the length: float32 has 1e-7, and CPUs add in an order of their own.
+_NEARLY_EQUAL = (
+    "aggregate(zip_with(there.embedding, new.embedding, (x, y) -> pow(double(x) - y, 2)), 0D, (a, b) -> a + b) "
+    "<= 1e-10 * aggregate(transform(there.embedding, x -> pow(double(x), 2)), 0D, (a, b) -> a + b)"
+)
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -81,21 +87,21 @@ class Batch:
         photos = sum(count for action, count in counts.items() if action != "delete")
         return cls(run_id, extractor_id, mine, photos, counts.get("relabel", 0), False, done_before)
 
-    def withdraw(self, lake: Lake) -> None:
-        """Take out what this batch makes untrue: old rows of its photos, and sums that hold them.
+    def withdraw(self, lake: Lake) -> bool:
+        """Take out what this batch makes untrue: old rows of its photos, and sums that hold them; say whether any was.
 
         Derived tables first, so that a kill in between leaves nothing wrong standing. Embeddings of photos that have
         another label only come over into this run's part.
         """
         if self.appends_only and not self.done_before:
-            return
+            return False
         mine = {"extractor_id": self.extractor_id}
         there = lake.tables()
-        for table in {"moments", "coordinates"} & there:
-            lake.delete(table, run_id=self.run_id, **mine)
         uris = self.rows.select("uri")
         held = lake.table("embeddings", **mine).where(F.col("run_id") != self.run_id).join(uris, "uri", "left_semi")
         touched = [row.run_id for row in held.select("run_id").distinct().collect()]
+        if touched:
+            self.withdraw_own(lake)
         if touched and "moments" in there:
             condition = (F.col("extractor_id") == self.extractor_id) & run_in(touched)
             lake.replace_where("moments", lake.table("moments").limit(0), condition)
@@ -104,6 +110,20 @@ class Batch:
         if self.relabels:
             self._take_over(lake)
         self._delete_rows(lake, there & {"embeddings", "rejects"})
+        return bool(touched)
+
+    def withdraw_own(self, lake: Lake) -> None:
+        """Take out what was made of this run's embeddings, before they change."""
+        for table in {"moments", "coordinates"} & lake.tables():
+            lake.delete(table, extractor_id=self.extractor_id, run_id=self.run_id)
+
+    def holds(self, lake: Lake, rows: DataFrame) -> bool:
+        """Say whether this run's part of `embeddings` holds just these rows, but for what two nodes round otherwise."""
+        part = lake.table("embeddings", extractor_id=self.extractor_id, run_id=self.run_id)
+        there, new = part.alias("there"), rows.alias("new")
+        key = F.expr("there.uri = new.uri AND there.etag = new.etag AND there.label <=> new.label")
+        same = there.join(new, key).where(_NEARLY_EQUAL)
+        return part.count() == rows.count() == same.count()
 
     def kept(self, lake: Lake) -> DataFrame:
         """Return the embeddings in this run's part whose photos have another label only: they need not be read."""

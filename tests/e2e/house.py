@@ -268,9 +268,9 @@ class LakeUnderTest:
         """The lake's own database in the catalog that all lakes share."""
         return self.bucket.replace("-", "_")
 
-    def configure(self, **settings: Any) -> None:
-        """Set the variable `orchard` to this lake, with more settings."""
-        given = {
+    def settings(self, **settings: Any) -> dict[str, Any]:
+        """Return what the variable `orchard` holds for this lake, with more settings."""
+        return {
             "lake": f"s3://{self.bucket}/lake",
             "prefixes": [f"s3://{self.bucket}/photos/"],
             "extractor": self.house.artefact.stem,
@@ -283,7 +283,10 @@ class LakeUnderTest:
             **SETTINGS,
             **settings,
         }
-        body = {"key": "orchard", "value": json.dumps(given)}
+
+    def configure(self, **settings: Any) -> None:
+        """Set the variable `orchard` to this lake, with more settings."""
+        body = {"key": "orchard", "value": json.dumps(self.settings(**settings))}
         with contextlib.suppress(RuntimeError):  # there is none yet
             self.house.client.call("DELETE", "/variables/orchard")
         self.house.client.call("POST", "/variables", json=body)

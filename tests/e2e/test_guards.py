@@ -1,5 +1,8 @@
 """What stops a run before it rents or deletes anything, by the real scheduler on real servers."""
 
+import pytest
+
+from local.standalone import AirflowError
 from tests.e2e.contents import contents
 from tests.e2e.house import LakeUnderTest, Run, labels, sample, wait_until
 
@@ -86,6 +89,9 @@ def test_refused_at_once(lake: LakeUnderTest) -> None:
         lake.run("guards-params", components=3, variance=0.9),
         "Params components and variance: expected one of them, got 3 and 0.9.",
     )
+    # At the API: a run of such a number would end services of Airflow.
+    with pytest.raises(AirflowError, match="limit"):
+        lake.trigger("guards-number", limit=10**20)
     assert (lake.clusters(), contents(lake, "batches", "uri")) == ([], [])
 
 

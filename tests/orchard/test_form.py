@@ -7,6 +7,7 @@ from airflow.sdk.definitions.param import ParamsDict
 from orchard.form import Wishes, form
 
 DEFAULTS = {
+    "plan_only": False,
     "prefixes": None,
     "limit": None,
     "mass_deletion_meant": False,
@@ -18,7 +19,6 @@ DEFAULTS = {
     "core_nodes": None,
     "keep_cluster": False,
     "maintain": False,
-    "plan_only": False,
 }
 
 
@@ -33,6 +33,7 @@ def filled_in(**fields: Any) -> dict[str, Any]:
 
 def test_an_untouched_form() -> None:
     assert filled_in() == DEFAULTS
+    assert list(form()) == list(DEFAULTS)  # as a person sees them, the most useful first
     assert Wishes.read(DEFAULTS) == Wishes()
     assert Wishes.read({}) == Wishes()
     assert not Wishes().asks_for_a_basis
@@ -46,7 +47,7 @@ def test_a_form_filled_in() -> None:
         mass_deletion_meant=True,
         extractor="resnet50-int8-0123456789ab",
         variance=0.9,
-        standardize=False,
+        standardize="no",
         refit="always",
         core_nodes=4,
         keep_cluster=True,
@@ -101,15 +102,21 @@ def test_numbers_as_json_may_write_them() -> None:
         ("prefixes", "s3://bucket/a"),
         ("prefixes", ["/home/photos"]),
         ("prefixes", ["https://bucket/a"]),
+        ("prefixes", ["s3://bucket/a"] * 1001),
+        ("prefixes", ["s3://bucket/" + "a" * 1100]),
         ("limit", 0),
+        ("limit", 10**20),
+        ("limit", 1e20),
         ("mass_deletion_meant", None),
         ("extractor", 7),
+        ("extractor", "a" * 251),
         ("components", 0),
         ("components", 1.5),
+        ("components", 10**20),
         ("components", "20"),
         ("variance", 0),
         ("variance", 1.5),
-        ("standardize", "yes"),
+        ("standardize", "perhaps"),
         ("refit", "sometimes"),
         ("refit", None),
         ("core_nodes", 0),
@@ -123,6 +130,26 @@ def test_what_the_form_refuses(field: str, value: Any) -> None:
         filled_in(**{field: value})
 
 
+def test_every_number_has_both_ends() -> None:
+    numbers = [one.schema for one in form().values() if {"integer", "number"} & set(one.schema["type"])]
+    assert len(numbers) == 4
+    for schema in numbers:
+        assert "maximum" in schema and {"minimum", "exclusiveMinimum"} & schema.keys(), schema
+
+
+def test_not_a_number() -> None:
+    with pytest.raises(ValueError) as refused:
+        Wishes.read(filled_in(variance=float("nan")))
+    assert str(refused.value) == "Param variance: expected more than 0, at most 1, got nan."
+
+
+def test_a_choice_of_three_is_no_switch() -> None:
+    """Which knows two, and shows the third as the second."""
+    switches = {name for name, one in form().items() if "boolean" in one.schema["type"]}
+    assert switches == {name for name, default in DEFAULTS.items() if default is False}
+    assert [Wishes.read(filled_in(standardize=one)).standardize for one in (None, "yes", "no")] == [None, True, False]
+
+
 def test_components_and_variance_exclude_each_other() -> None:
     with pytest.raises(ValueError) as refused:
         Wishes.read(filled_in(components=20, variance=0.9))
@@ -133,8 +160,8 @@ def test_an_unknown_field_is_refused() -> None:
     with pytest.raises(ValueError) as refused:
         Wishes.read({"planonly": True, "limit": 8, "Limit": 8})
     assert str(refused.value) == (
-        "Unknown Params Limit, planonly: expected some of prefixes, limit, mass_deletion_meant, extractor, components, "
-        "variance, standardize, refit, core_nodes, keep_cluster, maintain, plan_only."
+        "Unknown Params Limit, planonly: expected some of plan_only, prefixes, limit, mass_deletion_meant, extractor, "
+        "components, variance, standardize, refit, core_nodes, keep_cluster, maintain."
     )
 
 

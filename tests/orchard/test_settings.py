@@ -35,6 +35,7 @@ def test_all_that_can_be_said() -> None:
     """Every setting, each with another value than its default: nothing is dropped on the way."""
     said = LEAST | {
         "label": "parent/2",
+        "leave_out": ["*.bak"],
         "database": "fruit",
         "region": "us-east-1",
         "outside_eu": True,
@@ -72,6 +73,7 @@ def test_all_that_can_be_said() -> None:
     assert said.keys() == Settings.model_fields.keys()
     parsed = Settings.parse(json.loads(json.dumps(said)))
     assert dict(parsed) == said | {
+        "leave_out": ("*.bak",),
         "prefixes": ("s3://bucket/photos",),
         "subnets": ("subnet-1", "subnet-2"),
         "instance_types": ("m6g.xlarge", "m7g.xlarge"),
@@ -382,7 +384,7 @@ def test_the_nodes_python_is_the_one_that_the_bootstrap_makes() -> None:
     [
         ("s3://bucket/lake", "s3://bucket/lake"),
         ("s3://bucket/lake/", "s3://bucket/lake/photos"),
-        ("s3://bucket/lake", "s3://bucket/la"),  # a prefix need not end at a slash
+        ("s3://bucket/lake", "s3://bucket/la*"),
         ("s3://bucket/lake", "s3://bucket/"),
         ("s3://bucket/lake", "s3://bucket"),
         ("s3://bucket", "s3://bucket/photos"),
@@ -397,7 +399,16 @@ def test_lake_and_photos_stand_side_by_side(lake: str, prefix: str) -> None:
 
 
 def test_names_that_only_begin_alike_are_side_by_side() -> None:
-    assert settings(prefixes=("s3://bucket/lake-photos", "s3://bucket/lake2/", "s3://buck", "s3://bucket2"))
+    assert settings(
+        prefixes=(
+            "s3://bucket/la",
+            "s3://bucket/lake-photos",
+            "s3://bucket/lake-*",
+            "s3://bucket/lake2/",
+            "s3://buck",
+            "s3://bucket2",
+        )
+    )
 
 
 @pytest.mark.parametrize("held", [None, [], "lake", 7])

@@ -13,10 +13,13 @@ from spark_jobs.extractor.engines import open_engine
 
 
 def test_the_same_export_has_the_same_id(random_artefact, exported):
-    """Another process, another folder, and other exports in between."""
+    """Another process, another folder, other exports in between; and all that KERAS_JSON and KERAS_SHELL say."""
     assert random_artefact.stem == exported.ids["mobilenet_v2"]
     assert re.fullmatch(r"mobilenet_v2-f32-[0-9a-f]{12}", random_artefact.stem)
     assert list(random_artefact.parent.iterdir()) == [random_artefact]  # nothing half-written beside it
+    mine, theirs = (Extractor.load(path) for path in (random_artefact, exported.artefact("mobilenet_v2")))
+    assert mine.model_bin == theirs.model_bin
+    np.testing.assert_allclose(mine.test_embedding, theirs.test_embedding, rtol=0, atol=1e-6)
 
 
 def test_weights_precision_and_architecture_are_in_the_id(exported):

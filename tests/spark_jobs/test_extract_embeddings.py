@@ -166,7 +166,7 @@ def test_another_label_reads_no_photo(
                 extract(lake, new, extractor_id, str(random_artefact))
     again = broken_off == "before the rejects"  # then the fourth is there under its new label
     extracted = extract(lake, new, extractor_id, str(random_artefact))
-    assert replace_(extracted, seconds=0.0) == Extracted(2 - again, 1 - again, 1, 0.0, relabelled=2 + again)
+    assert replace_(extracted, seconds=0.0) == Extracted(2 - again, 1 - again, 1, 0.0, 2 + again, withdrew=not again)
 
     after = held()
     assert {uri: (one.label, one.run_id, one.etag) for uri, one in after.items()} == {

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -92,21 +93,58 @@ def test_growth_of_basis_coordinates_and_exports(lake: Lake, small_artefact: Pat
     np.testing.assert_allclose(variance["eigenvalue"], singular[:3] ** 2 / 29, rtol=1e-9)
 
 
+ODD = ["$x^$", "Pomme $2_$3", "_peach", "\\frac{1}", "a\nb\x01c", "桃子 خوخ आड़ू 🍑", "x" * 300, "a--b"]
+# As an XML comment holds them.
+DRAWN = ["$x^$", "Pomme $2_$3", "_peach", "\\frac{1}", "a\\nb\\x01c", "桃子 خوخ आड़ू 🍑", f"{'x' * 39}…", "a- -b"]
+
+
 def test_what_was_left_behind_is_caught_up_with(lake: Lake, small_artefact: Path, tmp_path: Path) -> None:
     photos = sample(tmp_path / "photos", per_label=4)
     extractor_id = small_artefact.stem
-    set_batch(lake, "r1", extractor_id, [row(path) for path in photos[:8]])
+    set_batch(lake, "r1", extractor_id, [row(path, label=label) for path, label in zip(photos[:8], ODD, strict=True)])
     extract(lake, "r1", extractor_id, str(small_artefact))  # and its step 2 never ran
+    exports = Path(lake.location.root, "exports")
+    exports.write_text("a file where a folder should be")
     reduced = run(lake, "r2", small_artefact, [row(path) for path in photos[8:]])
     assert (reduced.photos, reduced.projected) == (16, 16)
     assert {run: count for run, count in contents(lake, "moments", "run_id", "count")} == {"r1": 8, "r2": 8}
     assert len(contents(lake, "coordinates", "uri")) == 16
+
+    # No picture and no export fails a run; the next one makes them.
+    what = [line.partition(":")[0] for line in reduced.unmade]
+    assert (what, reduced.files) == (["exports", "variance.csv", "picture of the variance", "map"], ())
+    exports.unlink()
+    again = reduce_run(lake, "r2", extractor_id, FOUR)
+    assert (again.unmade, again.projected, again.exported, len(again.files)) == ((), 0, 16, 5)
+    (folder,) = exports.glob("*/*")
+    drawn = ElementTree.parse(folder / "map.svg", ElementTree.XMLParser(target=Comments()))
+    comments = {one.text.strip() for one in drawn.iter(ElementTree.Comment)}
+    assert comments >= {*DRAWN}
+
+    # Step 1 done again, and not step 2: what comes out as it was leaves all that was made of it,
+    again = extract(lake, "r2", extractor_id, str(small_artefact))
+    assert (again.embedded, again.withdrew) == (8, False)
+    assert contents(lake, "moments", "run_id", "count") == [("r1", 8), ("r2", 8)]
+    assert len(contents(lake, "coordinates", "uri")) == 16
+    photos[8].unlink()  # and what does not takes it away.
+    changed = extract(lake, "r2", extractor_id, str(small_artefact))
+    assert (changed.embedded, changed.rejected, changed.withdrew) == (7, 1, True)
+    assert contents(lake, "moments", "run_id", "count") == [("r1", 8)]
+    assert {run for (run,) in contents(lake, "coordinates", "run_id")} == {"r1"}
+
+
+class Comments(ElementTree.TreeBuilder):
+    """Keeps what matplotlib says beside each text that it draws: the text."""
+
+    def __init__(self) -> None:
+        super().__init__(insert_comments=True)
 
 
 def test_few_photos_make_no_basis_but_no_failure(lake: Lake, small_artefact: Path, tmp_path: Path) -> None:
     photos = sample(tmp_path / "photos", per_label=1)
     one = run(lake, "r1", small_artefact, [row(photos[0])])
     assert (one.photos, one.basis_id, one.labels) == (1, None, 1)
+    assert (one.accuracy, one.judged) == (None, 0)  # there was nothing to choose from
     gone = run(lake, "r2", small_artefact, [row(photos[0], "delete")])
     assert gone == Reduced()
     assert contents(lake, "embeddings", "uri") == contents(lake, "moments", "run_id") == []

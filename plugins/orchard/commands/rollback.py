@@ -17,7 +17,7 @@ from pyiceberg.table.snapshots import Snapshot
 
 from orchard.lake.home import AnotherLakeError
 from orchard.lake.lease import AtWorkError, alone
-from orchard.lake.tables import NoLakeError, existing_catalog
+from orchard.lake.tables import NoAwsError, NoLakeError, existing_catalog
 
 _FILES = "The files under exports/ and reports/ stay as they are; the next run writes exports/ anew."
 
@@ -156,6 +156,8 @@ def main(argv: Sequence[str]) -> int:
             needed = any(change.needed for change in found)
             if needed and options.yes:
                 rollback(found)
+    except NoAwsError as error:
+        parser.error(str(error))
     except (NoLakeError, AnotherLakeError, RollbackError, AtWorkError) as error:
         parser.exit(1, f"{error}\n")
     if not needed:

@@ -76,3 +76,8 @@ def airflow_url(path: str) -> str:
     from airflow.configuration import conf
 
     return conf.get("api", "base_url", fallback="http://localhost:8080").rstrip("/") + path
+
+
+def run_url(dag_id: str, dag_run_id: str) -> str:
+    """Return the address of a run's page in Airflow."""
+    return airflow_url(f"/dags/{quote(dag_id)}/runs/{quote(dag_run_id, safe='')}")

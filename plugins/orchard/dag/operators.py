@@ -20,6 +20,7 @@ from orchard.aws import CONNECTION, RETRIES, client, never_twice, read_object
 from orchard.cluster import emr, logs
 from orchard.cluster.request import STEPS, job_flow
 from orchard.dag import lease
+from orchard.dag.again import all_again, needed
 from orchard.dag.links import CLUSTER_LINKS, ReportLink, airflow_url, show_cluster
 from orchard.plan import Plan
 from orchard.settings import read_settings
@@ -91,8 +92,11 @@ class RunStepOperator(EmrAddStepsOperator):
         if self.step == "maintain" and not plan.maintain:
             raise AirflowSkipException("Table maintenance is not due.")
         self.region_name = plan.region
+        needed(self.cluster_id, "cluster", "create_cluster")
+        needed(self.code, "code", "stage_code")
         cluster = emr.describe(self.hook.conn, self.cluster_id)
         if why := emr.gone(cluster):
+            all_again(context, cluster, why)
             raise AirflowFailException(f"{why}: no step can be added. Clear the run's tasks to do it again.")
         show_cluster(context, settings, self.cluster_id)
         wanted = STEPS[self.step](plan, self.code)
@@ -100,27 +104,37 @@ class RunStepOperator(EmrAddStepsOperator):
             self._step_id = found["Id"]
             self.log.info("Step %s is there already, and %s.", self._step_id, found["Status"]["State"])
             if found["Status"]["State"] in emr.DONE:  # Airflow may try again what goes on too soon
-                return self.resume(context, {"state": found["Status"]["State"]}, found["Id"])
+                return self.resume(context, {"state": found["Status"]["State"], "step_id": self._step_id})
         else:
             never_twice(self.hook.conn, "AddJobFlowSteps")
             (self._step_id,) = self.hook.add_job_flow_steps(job_flow_id=self.cluster_id, steps=[wanted])
             self.log.info("Added step %s: %s", self._step_id, " ".join(wanted["HadoopJarStep"]["Args"]))
-        from orchard.dag.triggers import StepTrigger  # needs aiobotocore, which parsing the DAG does not
+        from orchard.dag.triggers import TRY, StepTrigger  # needs aiobotocore, which parsing the DAG does not
 
+        context["ti"].xcom_push(key=TRY, value=context["ti"].try_number)
         self.defer(
-            trigger=StepTrigger(self.cluster_id, self._step_id, plan.region, settings.poll_seconds, lease.of(plan)),
+            trigger=StepTrigger(
+                self.cluster_id, self._step_id, plan.region, settings.poll_seconds, bool(found), lease.of(plan)
+            ),
             method_name="resume",
-            kwargs={"step_id": self._step_id, "found": bool(found)},
         )
 
-    def resume(self, context: Any, event: Mapping[str, Any], step_id: str, found: bool = False) -> str:
-        """Go on when the step has ended: tell what it did, or all that can be known of why it failed."""
+    def resume(self, context: Any, event: Mapping[str, Any], **of_older: Any) -> str:
+        """Go on when the step has ended: tell what it did, or all that can be known of why it failed.
+
+        All that it needs is in the trigger's event: `airflow dags test` hands over nothing else. What an older version
+        of Orchard deferred has it beside the event.
+        """
+        event = {**of_older, **event}
+        step_id, found = str(event["step_id"]), bool(event.get("found"))
         plan = Plan.from_dict(self.plan)
         self.region_name = plan.region
         s3 = client("s3", plan.region)
         if event["state"] in emr.DONE:
             did = json.loads(read_object(s3, f"{plan.lake}/steps/{plan.run_id}/{self.step}.json"))
             self.log.info("Step %s is done: %s", step_id, did)
+            if did.get("withdrew"):
+                self._not_alone(context)
             return step_id
         # Looked at again: a step may be seen to end just before its cluster is.
         cluster = emr.describe(self.hook.conn, self.cluster_id)
@@ -137,6 +151,16 @@ class RunStepOperator(EmrAddStepsOperator):
         if event["state"] in ("CANCELLED", "CANCEL_PENDING"):
             raise AirflowFailException(f"{what}: somebody cancelled it.")
         raise AirflowException(f"{what}; see the traceback above.")
+
+    def _not_alone(self, context: Any) -> None:
+        """Fail where step 2 is not to follow: with step 1 cleared alone, a run would be green without its sums."""
+        ti = context["ti"]
+        states = ti.get_task_states(dag_id=ti.dag_id, task_ids=["reduce"], run_ids=[ti.run_id])
+        if states.get(ti.run_id, {}).get("reduce") == "success":
+            raise AirflowFailException(
+                "Photos came out otherwise than before, so what reduce had made of them was taken out of the lake, and "
+                "reduce is not to run again. Clear this task once more, with Downstream."
+            )
 
     def _tell(self, s3: Any, plan: Plan, cluster: Mapping[str, Any], step_id: str, patience: float) -> None:
         """Log the traceback that the job left, and the end of its log as soon as EMR has brought it."""
@@ -178,6 +202,12 @@ class TerminateClusterOperator(EmrTerminateJobFlowOperator):
     def execute(self, context: Any) -> Any:
         settings, plan = read_settings(), Plan.from_dict(self.plan)
         self.region_name = plan.region
+        if not self.cluster_id:  # create_cluster was marked as success, and may have rented one all the same
+            found = emr.find_cluster(self.hook.conn, plan.lake, plan.dag_id, plan.dag_run_id)
+            if not found:
+                self.log.info("There is no cluster: there is nothing to give back.")
+                return None
+            self.cluster_id = found["Id"]
         show_cluster(context, settings, self.cluster_id)
         if plan.keep_cluster and emr.last_step_failed(self.hook.conn, self.cluster_id):
             self.log.warning(
@@ -217,10 +247,14 @@ class ReportOperator(BaseOperator):
         self.counts = counts
         self.marks = marks
 
-    def execute(self, context: Any) -> str:
+    def execute(self, context: Any) -> str | None:
         from orchard.dag.record import record  # reads the lake, with libraries that parsing the DAG need not load
 
         plan = Plan.from_dict(self.plan)
+        needed(self.counts, "sums", "check_run")
+        if not self.cluster_id:
+            raise AirflowSkipException("There is no cluster, and nothing to report of it.")
         address = record(plan, self.cluster_id, self.step_ids, self.counts, self.marks)
-        ReportLink().show(context, airflow_url(f"/orchard/reports/{plan.run_id}"))
+        if address is not None:
+            ReportLink().show(context, airflow_url(f"/orchard/reports/{plan.run_id}"))
         return address

@@ -1,4 +1,8 @@
-"""Record: what is kept of a run when its steps are done, its row of `runs` and its page."""
+"""Record: what is kept of a run when its steps are done, its row of `runs` and its page.
+
+The row comes first. A page that cannot be made does not make a run fail whose tables are right: it is told in the row,
+and the next run makes it again.
+"""
 
 import json
 import logging
@@ -6,15 +10,23 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from pyiceberg.catalog import Catalog
+from pyiceberg.expressions import StartsWith
+
 from orchard import aws
 from orchard.cluster import account, emr
 from orchard.cluster.life import Life, Marks
+from orchard.dag.links import run_url
+from orchard.lake.rows import rows
 from orchard.lake.tables import replace_run
 from orchard.plan import Plan, request_json
 from orchard.report.page import gather, render
 from orchard.settings import Settings, read_settings
 
 _LOG = logging.getLogger("orchard")
+_REPORT, _COST = "report", "cost"
+_LONGEST = 300  # of what an error says
+_EARLIER = 10  # reports that are tried again
 
 
 def record(
@@ -23,31 +35,68 @@ def record(
     step_ids: Mapping[str, str | None],
     counts: Mapping[str, int],
     marks: Mapping[str, float | None],
-) -> str:
-    """Write the run's row of `runs` and its report; return the report's address."""
+) -> str | None:
+    """Write the run's row of `runs` and its report; return the report's address, None where it could not be made."""
     settings = read_settings()
     s3 = aws.client("s3", plan.region)
     catalog = aws.catalog(plan.lake, plan.database, plan.region)
-    address = f"{plan.lake}/reports/{plan.run_id}.html"
     row = run_row(settings, plan, aws.client("emr", plan.region), s3, cluster_id, step_ids, Marks(**marks)) | {
         "embedded": counts["embedded"],
         "rejected": counts["rejected"],
-        "report": address,
     }
     replace_run(catalog, plan.database, row)
-    page = render(
-        gather(
-            catalog,
-            plan.database,
-            row,
-            lambda path: aws.read_object(s3, path),
-            root=plan.lake,
-            pretend=settings.console is not None,
-        )
+    return publish(
+        catalog,
+        plan.database,
+        s3,
+        row,
+        root=plan.lake,
+        pretend=settings.console is not None,
+        run_url=run_url(plan.dag_id, plan.dag_run_id),
     )
-    aws.write_object(s3, address, page.encode(), "text/html; charset=utf-8")
-    _LOG.info("The report is at %s.", address)
+
+
+def publish(
+    catalog: Catalog,
+    database: str,
+    s3: Any,
+    row: Mapping[str, Any],
+    *,
+    root: str,
+    pretend: bool = False,
+    run_url: str | None = None,
+) -> str | None:
+    """Write the report of a run, and those that earlier runs could not; return the run's report's address."""
+    waiting = rows(catalog, database, "runs", StartsWith("unmade", f"{_REPORT}:"))
+    earlier = sorted((one for one in waiting if one["run_id"] != row["run_id"]), key=lambda one: one["ended_at"])
+    for one in [*earlier[-_EARLIER:], row]:
+        address: str | None = f"{root}/reports/{one['run_id']}.html"
+        unmade = [line for line in (one["unmade"] or "").splitlines() if not line.startswith(f"{_REPORT}:")]
+        told = {**one, "report": address, "unmade": "\n".join(unmade) or None}
+        try:
+            page = render(
+                gather(
+                    catalog,
+                    database,
+                    told,
+                    lambda path: aws.read_object(s3, path),
+                    root=root,
+                    pretend=pretend,
+                    run_url=run_url if one is row else None,
+                )
+            )
+            aws.write_object(s3, f"{address}", page.encode(), "text/html; charset=utf-8")
+            _LOG.info("The report is at %s.", address)
+        except Exception as error:  # of any library that takes part
+            _LOG.exception("The report of run %s could not be made; the next run makes it again.", one["run_id"])
+            address = None
+            told |= {"report": None, "unmade": "\n".join([_why(_REPORT, error), *unmade])}
+        replace_run(catalog, database, told)
     return address
+
+
+def _why(what: str, error: Exception) -> str:
+    return f"{what}: {' '.join(f'{type(error).__name__}: {error}'.split())[:_LONGEST]}"
 
 
 def run_row(
@@ -66,6 +115,13 @@ def run_row(
     }
     cluster, steps = emr.describe(client, cluster_id), list(emr.steps(client, cluster_id))
     now = datetime.now(UTC)
+    unmade = [*did["reduce"].get("unmade", ())]
+    dollars: float | None = None
+    try:
+        dollars = account.cost(settings, plan, client, cluster, now)
+    except Exception as error:  # of boto3, or of the list of prices: no run fails for its bill
+        _LOG.exception("What cluster %s has cost could not be found out.", cluster_id)
+        unmade.append(_why(_COST, error))
     life = Life.of(cluster, steps, marks, now)
     maintained = [life.steps[step["Id"]] for step in steps if step["Name"].startswith("maintain ")]
     return {
@@ -82,7 +138,7 @@ def run_row(
         "reduce_seconds": life.steps.get(step_ids["reduce"] or ""),
         "maintain_seconds": sum(maintained) if maintained else None,
         "cluster": cluster_id,
-        "cost_dollars": account.cost(settings, plan, client, cluster, now),
+        "cost_dollars": dollars,
         "basis_id": did["reduce"].get("basis_id"),
         "why": did["reduce"].get("why"),
         "captured_of_best": did["reduce"].get("captured_of_best"),
@@ -104,4 +160,7 @@ def run_row(
         "planned_dollars": plan.dollars,
         "relabelled": plan.relabelled,
         "label_rule": plan.label_rule,
+        "left_out": sum(plan.left_out.values()),
+        "left_out_kinds": json.dumps(plan.left_out),
+        "unmade": "\n".join(unmade) or None,
     }

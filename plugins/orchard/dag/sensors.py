@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from orchard.aws import CONNECTION, RETRIES, client
 from orchard.cluster import emr, logs
 from orchard.dag import lease
+from orchard.dag.again import all_again, needed
 from orchard.dag.links import CLUSTER_LINKS, show_cluster
 from orchard.plan import Plan
 from orchard.settings import read_settings
@@ -90,9 +91,14 @@ class ClusterReadySensor(_ClusterSensor):
     waits_for = emr.READY
     wakes_for = (*emr.READY, *emr.ENDED)
 
+    def execute(self, context: Any) -> None:
+        needed(self.job_flow_id, "cluster", "create_cluster")
+        super().execute(context)
+
     def poke(self, context: Any) -> bool:
         cluster = self._describe()
         if why := emr.gone(cluster):
+            all_again(context, cluster, why)
             never = "" if "ReadyDateTime" in cluster["Status"].get("Timeline", {}) else ", and was never ready"
             self.log.error("%s%s.", why, never)
             if folder := logs.bootstrap_logs(cluster):
@@ -114,6 +120,12 @@ class ClusterEndedSensor(_ClusterSensor):
     """
 
     waits_for = wakes_for = emr.OVER
+
+    def execute(self, context: Any) -> None:
+        if self.job_flow_id:
+            super().execute(context)
+        else:  # create_cluster was marked as success
+            self.log.info("There is no cluster: there is nothing to wait for.")
 
     def poke(self, context: Any) -> bool:
         cluster, plan = self._describe(), Plan.from_dict(self.plan)

@@ -74,13 +74,14 @@ def make_plan(dag_id: str, dag_run_id: str, params: Mapping[str, Any]) -> Plan:
                 rule=LabelRule.parse(settings.label),
                 mass_deletion_meant=wishes.mass_deletion_meant,
                 limit=wishes.limit,
+                leave_out=settings.leave_out,
                 s3=s3,
                 write=not wishes.plan_only,
             )
-    except MassDeletionError as error:
+    except (MassDeletionError, ValueError) as error:
         raise AirflowFailException(str(error)) from error
     find_seconds = time.monotonic() - started
-    if not found.listed:
+    if found.listed == sum(found.left_out.values()):
         _LOG.warning("No photo at all is under %s: is that where they are?", ", ".join(settings.prefixes))
     options = step_options(settings, wishes)
     why = reason(
@@ -102,6 +103,7 @@ def make_plan(dag_id: str, dag_run_id: str, params: Mapping[str, Any]) -> Plan:
         extractor_id=extractor_id,
         engine=settings.engine,
         listed=found.listed,
+        left_out=found.left_out,
         added=found.added,
         changed=found.changed,
         deleted=found.deleted,

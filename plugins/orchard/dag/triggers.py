@@ -4,9 +4,11 @@ import asyncio
 import time
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+from airflow.sdk.execution_time.xcom import XCom
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 from botocore.exceptions import BotoCoreError, ClientError
@@ -15,9 +17,14 @@ from orchard.aws import hook
 from orchard.cluster.emr import DONE, FAILED, gone
 from orchard.dag.lease import Renewal
 
+TRY = "waits"  # XCom of a task that waits for a step: in which try
 _THROTTLED = ("ThrottlingException", "Throttling", "RequestLimitExceeded", "InternalServerException", "InternalFailure")
 _PATIENCE = 40  # looks in a row that got no answer
-_ANSWER_SECONDS = 10.0  # that Airflow has to tell a task's state: a triggerer that is shut down may not
+# That Airflow has to tell what became of a task: a triggerer that is shut down may not, and of one that is not, the
+# first question takes long on a busy machine.
+_ANSWER_SECONDS, _KILL_SECONDS = 10.0, 60.0
+_KILLING: set["asyncio.Task[None]"] = set()  # or Python might forget them
+_UNKNOWN = "in a state that Airflow does not tell"
 
 
 class _Wait(BaseTrigger):
@@ -116,13 +123,25 @@ class StepTrigger(_Wait):
     """Wait until a step has ended, or its cluster is gone; there is no limit to it.
 
     The provider's waiter knows a number of attempts, and takes a cluster that ended meanwhile for a step that goes on.
+
+    Parameters
+    ----------
+    found : bool
+        Whether an earlier try of the task had added the step; handed on.
     """
 
     def __init__(
-        self, cluster_id: str, step_id: str, region: str, poll_seconds: float, lease: list[str] | None = None
+        self,
+        cluster_id: str,
+        step_id: str,
+        region: str,
+        poll_seconds: float,
+        found: bool = False,
+        lease: list[str] | None = None,
     ) -> None:
         super().__init__(cluster_id, region, poll_seconds, lease)
         self.step_id = step_id
+        self.found = found
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return "orchard.dag.triggers.StepTrigger", {
@@ -130,6 +149,7 @@ class StepTrigger(_Wait):
             "step_id": self.step_id,
             "region": self.region,
             "poll_seconds": self.poll_seconds,
+            "found": self.found,
             "lease": self.lease,
         }
 
@@ -141,8 +161,8 @@ class StepTrigger(_Wait):
             # Before Airflow 3.3 nobody calls on_kill. Since, it does where the message says that a person wants it; but
             # threads that are waited for (asgiref's) lose that message, and the client is opened in one.
             told = hasattr(BaseTrigger, "on_kill") and broken_off.args
-            if not told and await self._given_up():
-                await self.on_kill()
+            if not told and await self._given_up(_ANSWER_SECONDS):
+                await self._cancel()
             raise
 
     async def _look(self, emr: Any) -> tuple[str, dict[str, Any] | None]:
@@ -151,29 +171,62 @@ class StepTrigger(_Wait):
         step = (await emr.describe_step(ClusterId=self.cluster_id, StepId=self.step_id))["Step"]
         state, of_cluster = step["Status"]["State"], cluster["Status"]["State"]
         over = gone(cluster) is not None or state in DONE or state in FAILED[1:]
-        return f"Step {self.step_id} is {state}, its cluster {of_cluster}.", {"state": state} if over else None
-
-    async def _given_up(self) -> bool:
-        """Whether a person marked the task as failed or cleared it: it is not deferred any more."""
-        task = self.task_instance
-        assert task is not None  # the triggerer has set it
-        look = sync_to_async(RuntimeTaskInstance.get_task_states)(
-            dag_id=task.dag_id, task_ids=[task.task_id], run_ids=[task.run_id], map_index=task.map_index
-        )
-        try:
-            states = await asyncio.wait_for(look, _ANSWER_SECONDS)
-        except TimeoutError:
-            self.log.warning("Airflow does not tell the task's state: step %s is let go on.", self.step_id)
-            return False
-        return bool(states.get(task.run_id, {}).get(task.task_id) != "deferred")
+        event = {"state": state, "step_id": self.step_id, "found": self.found}
+        return f"Step {self.step_id} is {state}, its cluster {of_cluster}.", event if over else None
 
     async def on_kill(self) -> None:
-        """Cancel the step when a person marks its task as failed or clears it."""
+        """Cancel the step where a person marked its task as failed, or cleared it.
+
+        Airflow says so, too, of a task that goes on elsewhere: where another triggerer has taken over from one that was
+        only silent for a while, and where `airflow dags test` waits by itself.
+        """
+        # Airflow breaks this off, too: it cancels what is to be cancelled each second, until it has ended.
+        work = asyncio.create_task(self._kill())
+        _KILLING.add(work)
+        work.add_done_callback(_KILLING.discard)
+        await asyncio.shield(work)
+
+    async def _kill(self) -> None:
+        if await self._given_up(_KILL_SECONDS):
+            await self._cancel()
+
+    async def _cancel(self) -> None:
         async with await hook("emr", self.region).get_async_conn() as emr:
             answer = await emr.cancel_steps(
                 ClusterId=self.cluster_id, StepIds=[self.step_id], StepCancellationOption="TERMINATE_PROCESS"
             )
         self.log.info("Step %s is cancelled: %s", self.step_id, answer["CancelStepsInfoList"])
+
+    async def _given_up(self, seconds: float) -> bool:
+        """Whether the task waits for the step no more, as a person marked or cleared it."""
+        state: str | None = _UNKNOWN
+        with suppress(TimeoutError):
+            state = await asyncio.wait_for(self._state(), seconds)
+        if state in ("deferred", _UNKNOWN):
+            self.log.warning("The wait is broken off; step %s is let go on, as its task is %s.", self.step_id, state)
+            return False
+        return True
+
+    async def _state(self) -> str | None:
+        """Ask Airflow for the task's state. One that was cleared is queued only until a worker takes it."""
+        if self.task_instance is None:  # in `airflow dags test` itself
+            return _UNKNOWN
+        # A task of `airflow dags test` is queued for as long as it waits.
+        while (state := await sync_to_async(_asked)(self.task_instance)) == "queued":
+            await asyncio.sleep(min(self.poll_seconds, 1.0))
+        return state
+
+
+def _asked(task: Any) -> str | None:
+    """Ask Airflow for a task's state; None, too, where another try of it waits already."""
+    of_task = {"dag_id": task.dag_id, "run_id": task.run_id, "task_id": task.task_id, "map_index": task.map_index}
+    states = RuntimeTaskInstance.get_task_states(
+        dag_id=task.dag_id, task_ids=[task.task_id], run_ids=[task.run_id], map_index=task.map_index
+    )
+    state: str | None = states.get(task.run_id, {}).get(task.task_id)
+    if state == "deferred" and XCom.get_one(key=TRY, **of_task) not in (None, task.try_number):
+        return None
+    return state
 
 
 def _passes(error: Exception) -> bool:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
+from botocore.exceptions import BotoCoreError
 from pyarrow.fs import FileSystem
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
@@ -39,6 +40,30 @@ class ConflictError(CommitFailedException):
 
 class NoLakeError(ValueError):
     """There is no lake where one was looked for."""
+
+
+class NoAwsError(ValueError):
+    """AWS cannot be asked from here: no credentials, no region, no such profile, no answer."""
+
+
+@contextmanager
+def asking_aws() -> Iterator[None]:
+    """Make one sentence of what botocore says before it has asked anybody.
+
+    Raises
+    ------
+    NoAwsError
+    """
+    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
+        if os.environ.get(name) == "":  # botocore would look for a profile without a name
+            del os.environ[name]
+    try:
+        yield
+    except BotoCoreError as error:
+        raise NoAwsError(
+            f"AWS cannot be asked: {str(error).rstrip('.')}; expected credentials, a region (AWS_REGION), and of "
+            "AWS_PROFILE, where it is set, a profile that AWS' configuration has."
+        ) from error
 
 
 def _schema(**columns: IcebergType) -> Schema:
@@ -99,6 +124,9 @@ RUNS = _schema(
     maintain_seconds=DoubleType(),
     wait_seconds=DoubleType(),
     end_seconds=DoubleType(),
+    left_out=LongType(),  # files that are no photos by their names; of those listed
+    left_out_kinds=StringType(),  # how many of each kind, as JSON
+    unmade=StringType(),  # what could not be made beside the tables, and why, a line each
 )
 
 
@@ -120,15 +148,17 @@ def open_catalog(root: str, database: str = "orchard", properties: Mapping[str, 
     AnotherLakeError
         The lake was copied or moved, or is another database's. Glue has one catalog an account and region: there,
         lakes are told apart by their databases.
+    NoAwsError
     """
-    catalog = _open(root, properties)
-    there = set()
-    if catalog.namespace_exists(database):
-        there = {name for _, name in catalog.list_tables(database)}
-    if "batches" not in there:
-        files, path = _files(catalog, root)
-        demand_room(root, database, files, path)
-        catalog.create_namespace_if_not_exists(database)
+    with asking_aws():
+        catalog = _open(root, properties)
+        there = set()
+        if catalog.namespace_exists(database):
+            there = {name for _, name in catalog.list_tables(database)}
+        if "batches" not in there:
+            files, path = _files(catalog, root)
+            demand_room(root, database, files, path)
+            catalog.create_namespace_if_not_exists(database)
     for name, schema in (("batches", BATCHES), ("runs", RUNS)):
         if name in there:
             table = catalog.load_table((database, name))
@@ -150,13 +180,15 @@ def existing_catalog(root: str, database: str = "orchard") -> Catalog:
         There is none.
     AnotherLakeError
         It was copied or moved, or the database is another lake's.
+    NoAwsError
     """
     missing = f"There is no lake at {root}, database {database}: no run has written to it yet, or they are others."
     in_glue = root.startswith("s3://")
     if not in_glue and not (Path(root.removeprefix("file://")) / "catalog.db").is_file():
         raise NoLakeError(missing)
-    catalog = _open(root)
-    runs = table_or_none(catalog, database, "runs")
+    with asking_aws():
+        catalog = _open(root)
+        runs = table_or_none(catalog, database, "runs")
     if runs is None:
         raise NoLakeError(missing)
     demand_home(root, runs.location())

@@ -42,17 +42,15 @@ def client_config() -> Any:
     )
 
 
-def objects(
-    prefixes: Sequence[tuple[str, str]], suffixes: tuple[str, ...], client: Any = None
-) -> Generator[tuple[str, Item], None, None]:
+def objects(prefixes: Sequence[tuple[str, str]], client: Any = None) -> Generator[tuple[str, Item], None, None]:
     """List the objects under prefixes, to their end or with the first error; in no order.
+
+    Those whose key ends with a slash are left out: they are what S3's console makes of a folder.
 
     Parameters
     ----------
     prefixes : sequence of (bucket, prefix)
         None of which begins with another.
-    suffixes : tuple of str
-        What the keys asked for end with, in lower case.
     client : S3 client of boto3, optional
         Default: one with `client_config`. No more threads list than it has connections.
 
@@ -76,7 +74,7 @@ def objects(
             out.put((part.bucket, message))
 
         try:
-            (_split if split else _list)(client, part, suffixes, emit)
+            (_split if split else _list)(client, part, emit)
             emit(None)
         except _Stopped:
             pass
@@ -111,10 +109,10 @@ def objects(
         pool.shutdown(cancel_futures=True)
 
 
-def _split(client: Any, part: _Part, suffixes: tuple[str, ...], emit: _Emit) -> None:
+def _split(client: Any, part: _Part, emit: _Emit) -> None:
     """List what stands directly under a prefix, and make parts of the folders there."""
     for number, page in enumerate(_pages(client, part, Delimiter="/")):
-        emit([item for item in page.get("Contents", ()) if item["Key"].lower().endswith(suffixes)])
+        emit([item for item in page.get("Contents", ()) if not item["Key"].endswith("/")])
         folders = [item["Prefix"] for item in page.get("CommonPrefixes", ())]
         if folders:
             # A request a folder is too much where there are thousands.
@@ -127,7 +125,7 @@ def _range(prefix: str, folders: list[str]) -> tuple[str, ...]:
     return (folders[0],) if len(folders) == 1 else (prefix, folders[0], folders[-1])
 
 
-def _list(client: Any, part: _Part, suffixes: tuple[str, ...], emit: _Emit) -> None:
+def _list(client: Any, part: _Part, emit: _Emit) -> None:
     """List all of a part, page by page, in the order of its keys: that of their UTF-8, and so of Python's strings."""
     # A key that equals the folder's name, which StartAfter leaves out, ends with a slash.
     for page in _pages(client, part, **({"StartAfter": part.first} if part.first else {})):
@@ -140,7 +138,7 @@ def _list(client: Any, part: _Part, suffixes: tuple[str, ...], emit: _Emit) -> N
                     return
                 if not slash:  # stands between the folders, and is listed already
                     continue
-            if item["Key"].lower().endswith(suffixes):
+            if not item["Key"].endswith("/"):
                 found.append(item)
         emit(found)
 

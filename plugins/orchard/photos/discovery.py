@@ -6,7 +6,7 @@ The comparison is DuckDB's, in bounded memory whatever bucket and lake hold.
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +20,7 @@ from orchard.lake.tables import append, table_or_none
 from orchard.photos.label import PARENT, LabelRule
 from orchard.photos.listing import SCHEMA, canonical_prefix, list_photos
 from orchard.photos.losses import check_losses
+from orchard.photos.sieve import LEAVE_OUT, Sieve
 
 _LOG = logging.getLogger("find_new_photos")
 _ROWS = 500_000  # rows of a batch that are held at once, some 100 MB
@@ -33,7 +34,7 @@ class Found:
     Attributes
     ----------
     listed : int
-        Photos of the listing. A run done again lists nothing: then it is `photos`.
+        All files of the listing. A run done again lists nothing: then it is `photos`.
     added, changed, deleted : int
         The batch.
     left : int
@@ -44,6 +45,8 @@ class Found:
         Photos of the listing without a label, and uris of the first. A run done again does not look for them, either.
     rule : str
         By which the labels were found.
+    left_out : dict of str to int
+        Files of the listing that are no photos by their names, by kind (`orchard.photos.sieve`).
     """
 
     listed: int
@@ -55,6 +58,7 @@ class Found:
     unlabelled: int = 0
     examples: tuple[str, ...] = ()
     rule: str = PARENT.text
+    left_out: dict[str, int] = field(default_factory=dict)
 
     @property
     def photos(self) -> int:
@@ -69,16 +73,19 @@ class Found:
 # A photo that had no label and has one now has changed, though its bytes have not, and so has one that lost its label:
 # the one is to be embedded, the other to be rejected. Of photos rejected for another reason no label is known.
 # A step that was killed can leave a photo in both tables, embedded and rejected: it stands in the batch once.
+# Photos on a disk that an older version embedded are known without the last part of their etag.
 _COMPARE = """
+CREATE TEMP MACRO same(known, listed) AS known = listed OR regexp_replace(listed, '-[0-9a-f]+"$', '"') = known
+    AND listed.regexp_matches('^"[0-9a-f]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+"$');
 CREATE TABLE batch AS
 SELECT DISTINCT ON (uri) * FROM (
 SELECT l.*, CASE
     WHEN k.uri IS NULL THEN 'add'
-    WHEN k.etag = l.etag AND k.label IS NOT NULL AND l.label IS NOT NULL THEN 'relabel'
+    WHEN same(k.etag, l.etag) AND k.label IS NOT NULL AND l.label IS NOT NULL THEN 'relabel'
     ELSE 'change'
 END AS action
 FROM listed l LEFT JOIN known k ON k.uri = l.uri
-WHERE k.uri IS NULL OR k.etag <> l.etag OR (k.judged AND k.label IS DISTINCT FROM l.label)
+WHERE k.uri IS NULL OR NOT same(k.etag, l.etag) OR (k.judged AND k.label IS DISTINCT FROM l.label)
 UNION ALL
 SELECT k.uri, k.etag, NULL, NULL, NULL, 'delete'
 FROM known k LEFT JOIN listed l ON l.uri = k.uri
@@ -103,6 +110,7 @@ def find(
     rule: LabelRule = PARENT,
     mass_deletion_meant: bool = False,
     limit: int | None = None,
+    leave_out: Sequence[str] = LEAVE_OUT,
     s3: Any = None,
     write: bool = True,
 ) -> Found:
@@ -119,6 +127,8 @@ def find(
     limit : int, optional
         Take at most that many photos that are new or have changed, the first in the order of their uris, and leave
         the others for later runs. Deletions and photos with another label are taken all.
+    leave_out : sequence of str
+        Patterns of names that are left out, `orchard.photos.sieve.OTHERS`.
     s3 : S3 client of boto3, optional
         What buckets are listed with; default: boto3's own.
     write : bool
@@ -129,7 +139,7 @@ def find(
     MassDeletionError
         See `mass_deletion_meant`.
     ValueError
-        Without any prefix, or for a limit below 1.
+        Without any prefix, for one in the lake, or for a limit below 1.
     """
     if not prefixes:
         raise ValueError("Expected at least one prefix, s3://bucket/prefix or a folder, got none.")
@@ -140,11 +150,15 @@ def find(
         if (fixed := _fixed(db, catalog, database, run_id, extractor_id)) is not None:
             return fixed
         canonical = sorted({canonical_prefix(prefix) for prefix in prefixes})
+        lake = batches.location().rsplit("/", 3)[0] + "/"
+        if inside := next((prefix for prefix in canonical if prefix.startswith(lake)), None):
+            raise ValueError(f"{inside}: expected a place beside the lake {lake}, whose own pictures are no photos.")
         # Prefixes may overlap. The key of a photo on a disk, and so its label, depends on which one it is listed under.
         outermost = [
             prefix for prefix in canonical if not any(prefix.startswith(other) for other in {*canonical} - {prefix})
         ]
-        with closing(list_photos(*outermost, rule=rule, client=s3)) as listing:
+        sieve = Sieve(leave_out, lake)
+        with closing(list_photos(*outermost, rule=rule, client=s3, sieve=sieve)) as listing:
             db.register("listing", pa.RecordBatchReader.from_batches(SCHEMA, listing))
             db.execute("CREATE TABLE listed AS SELECT DISTINCT ON (uri) * FROM listing")
         _load_known(db, catalog, database, extractor_id, canonical)
@@ -160,7 +174,8 @@ def find(
         none = db.execute(f"SELECT uri FROM listed WHERE label IS NULL ORDER BY uri LIMIT {_EXAMPLES}").fetchall()
         added, changed, deleted, relabelled = _count(db, "batch")
     examples = tuple(uri for (uri,) in none)
-    return Found(total, added, changed, deleted, left, relabelled, total - labelled, examples, rule.text)
+    listed, left_out = total + sieve.left_out.total(), dict(sorted(sieve.left_out.items()))
+    return Found(listed, added, changed, deleted, left, relabelled, total - labelled, examples, rule.text, left_out)
 
 
 def _fixed(

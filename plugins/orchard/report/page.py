@@ -4,6 +4,7 @@
 decides whether the run was good.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pyiceberg.expressions import And, EqualTo, In
 from orchard import __version__
 from orchard.lake.rows import equal, rows
 from orchard.lake.tables import RUNS, table_or_none
+from orchard.photos.sieve import told
 from orchard.report import figures
 from orchard.report.fits import KEEP, Fit, read_fit
 from orchard.report.rejects import Reject, read_rejects
@@ -56,7 +58,10 @@ class Report:
     rejects, reasons
         See `read_rejects`.
     runs : tuple of Mapping
-        Rows of `runs` up to this one, oldest first, with the `photos` that the lake held then, and all their `seconds`.
+        Rows of `runs` up to this one, oldest first, with the `photos` that the lake held then, how many were `judged`
+        for the accuracy, and all their `seconds`.
+    run_url : str, optional
+        The way back to the run in Airflow.
     """
 
     root: str
@@ -72,6 +77,7 @@ class Report:
     rejects: tuple[Reject, ...]
     reasons: tuple[tuple[str, int], ...]
     runs: tuple[Mapping[str, Any], ...]
+    run_url: str | None = None
 
     @property
     def undone(self) -> int:
@@ -122,6 +128,7 @@ def gather(
     *,
     root: str,
     pretend: bool = False,
+    run_url: str | None = None,
 ) -> Report:
     """Read what the page shows of a run, after its steps.
 
@@ -133,7 +140,7 @@ def gather(
         Gives the bytes at an ``s3://`` address or a path; raises FileNotFoundError where there are none.
     root : str
         Of the lake: a folder, or ``s3://bucket[/prefix]``.
-    pretend : bool
+    pretend, run_url
         See `Report`.
     """
     root = root.rstrip("/")
@@ -159,6 +166,7 @@ def gather(
         rejects=rejects,
         reasons=reasons,
         runs=_runs(catalog, database, row),
+        run_url=run_url,
     )
 
 
@@ -186,9 +194,14 @@ def _runs(catalog: Catalog, database: str, row: Mapping[str, Any]) -> tuple[Mapp
     )
     shown = [*before[-_RUNS:], row]
     here = And(EqualTo("extractor_id", row["extractor_id"]), In("run_id", [one["run_id"] for one in shown]))
-    photos = {one["run_id"]: one["count"] for one in rows(catalog, database, "recognisers", here, "run_id", "count")}
-    # A run without a recogniser left an empty lake.
-    return tuple({**one, "photos": photos.get(one["run_id"], 0), "seconds": _seconds(one)} for one in shown)
+    fields = ("run_id", "count", "accuracy_photos")
+    fitted = {one["run_id"]: one for one in rows(catalog, database, "recognisers", here, *fields)}
+    none = {"count": 0, "accuracy_photos": 0}  # a run without a recogniser left an empty lake
+    found = [(one, fitted.get(one["run_id"], none)) for one in shown]
+    return tuple(
+        {**one, "photos": its["count"], "judged": its["accuracy_photos"] or 0, "seconds": _seconds(one)}
+        for one, its in found
+    )
 
 
 def _seconds(row: Mapping[str, Any]) -> float | None:
@@ -201,7 +214,15 @@ def _seconds(row: Mapping[str, Any]) -> float | None:
 
 def render(report: Report) -> str:
     """Write the page: one HTML document with all that it shows inside."""
-    return _template().render(report=report, row=report.row, this=report.runs[-1], version=__version__, keep=KEEP)
+    return _template().render(
+        report=report,
+        row=report.row,
+        this=report.runs[-1],
+        left_out=told(json.loads(report.row["left_out_kinds"] or "{}")),
+        version=__version__,
+        keep=KEEP,
+        few=figures.FEW,
+    )
 
 
 @cache
@@ -214,7 +235,15 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for shape in (figures.count, figures.seconds, figures.dollars, figures.percent, figures.size, figures.when):
+    for shape in (
+        figures.count,
+        figures.seconds,
+        figures.dollars,
+        figures.percent,
+        figures.share,
+        figures.size,
+        figures.when,
+    ):
         environment.filters[shape.__name__] = shape
     environment.filters["literal"] = repr
     environment.globals["curve"] = figures.curve

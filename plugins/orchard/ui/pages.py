@@ -1,5 +1,6 @@
 """Pages that Airflow's API server shows for Orchard, to whoever may see the DAG: reports, and the way to Spark's UI."""
 
+from html import escape
 from typing import Annotated
 
 from airflow.api_fastapi.app import get_auth_manager
@@ -17,6 +18,17 @@ DAG_ID = "orchard_daily"
 # The report holds no script; should a photo's name ever become one, it would not run.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
+_REFUSAL = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Orchard</title>
+<style>html{{color-scheme:light dark;font:15px/1.5 system-ui,sans-serif}}body{{max-width:40em;margin:3em auto;
+padding:0 1em;overflow-wrap:anywhere}}</style>
+<h1>Nothing to show</h1>
+<p>{why}</p>
+<p><a href="../../dags/{dag_id}/runs">The runs of Orchard</a></p>
+</html>
+"""
+
 app = FastAPI(title="Orchard", docs_url=None, redoc_url=None, openapi_url=None)
 
 
@@ -31,10 +43,13 @@ _MAY_SEE = [Depends(may_see)]
 
 @app.exception_handler(HTTPException)
 async def refuse(request: Request, error: HTTPException) -> Response:
-    """Send a person who is not logged in to the log-in, and back; a program gets the refusal."""
-    if error.status_code == 401 and "text/html" in request.headers.get("accept", ""):
+    """Send a person who is not logged in to the log-in, and back; show others a page; tell programs what it is."""
+    if "text/html" not in request.headers.get("accept", ""):
+        return await http_exception_handler(request, error)
+    if error.status_code == 401:
         return RedirectResponse(get_auth_manager().get_url_login(next_url=str(request.url)))
-    return await http_exception_handler(request, error)
+    page = _REFUSAL.format(why=escape(error.detail), dag_id=DAG_ID)
+    return HTMLResponse(page, error.status_code, {"Content-Security-Policy": _POLICY})
 
 
 @app.get("/reports/{run_id}", dependencies=_MAY_SEE)
@@ -45,7 +60,11 @@ def report(run_id: Annotated[str, Path(pattern=r"^[A-Za-z0-9_.-]+$")]) -> HTMLRe
     try:
         page = aws.read_object(aws.client("s3", settings.region), address)
     except FileNotFoundError:
-        raise HTTPException(404, f"There is no report of run {run_id}: expected it at {address}.") from None
+        raise HTTPException(
+            404,
+            f"There is no report of run {run_id}: expected it at {address}. A run has one when its task report is "
+            "done; one that was red before, found nothing to do or was to plan only has none.",
+        ) from None
     return HTMLResponse(page, headers={"Content-Security-Policy": _POLICY})
 
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.local.emr.servers import LocalEmr, shell
 
 
@@ -26,8 +28,16 @@ def test_in_their_order_in_a_folder_of_the_cluster(local_emr: LocalEmr, bucket: 
     assert listed[1] == {"Name": "two", "ScriptPath": f"s3://{bucket}/install.sh", "Args": ["two"]}
 
 
-def test_a_failure_ends_the_cluster(local_emr: LocalEmr, bucket: str) -> None:
-    local_emr.aws.client("s3").put_object(Bucket=bucket, Key="install.sh", Body=b"exit 1\n")
+SUDO = (
+    ". It called sudo, and here it runs as you and not as root: let the script leave out what it installs into the "
+    "system when LOCAL_EMR is set."
+)
+
+
+@pytest.mark.parametrize(("says", "hint"), [("no disk", ""), ("sudo: a password is required", SUDO)])
+def test_a_failure_ends_the_cluster(local_emr: LocalEmr, bucket: str, says: str, hint: str) -> None:
+    script = f"echo '{says}' >&2; exit 1\n"
+    local_emr.aws.client("s3").put_object(Bucket=bucket, Key="install.sh", Body=script.encode())
     actions = [action("one", f"s3://{bucket}/install.sh"), action("two", f"s3://{bucket}/install.sh")]
     cluster = local_emr.run(shell("never", "true"), BootstrapActions=actions, LogUri=f"s3://{bucket}/logs")
     status = local_emr.until_state(cluster, "TERMINATED_WITH_ERRORS")
@@ -35,7 +45,7 @@ def test_a_failure_ends_the_cluster(local_emr: LocalEmr, bucket: str) -> None:
     where = f"On the master instance ({instance['Ec2InstanceId']}), bootstrap action 1"
     assert status["StateChangeReason"] == {
         "Code": "BOOTSTRAP_FAILURE",
-        "Message": f"{where} returned a non-zero return code",
+        "Message": f"{where} returned a non-zero return code{hint}",
     }
     assert "ReadyDateTime" not in status["Timeline"]
     assert local_emr.states(cluster) == ["CANCELLED"]

@@ -1,5 +1,6 @@
 """Lists in pages, with filters; and what a description holds."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,8 +17,19 @@ def test_clusters_in_pages_with_filters(aws_server: Aws, tmp_path_factory: pytes
     pages = list(server.emr.get_paginator("list_clusters").paginate())
     assert [len(page["Clusters"]) for page in pages] == [50, 2]
     assert [each["Id"] for page in pages for each in page["Clusters"]] == made[::-1]
-    server.emr.terminate_job_flows(JobFlowIds=made[:3])
-    for cluster in made[:3]:
+    newest = server.get("/")  # the page for people has as many
+    assert re.findall(r"/clusters/([\w-]+)", newest) == made[:1:-1]
+    older = re.search(r'href="(/\?marker=[^"]+)"', newest)
+    assert older
+    assert re.findall(r"/clusters/([\w-]+)", server.get(older[1])) == made[1::-1]
+    starting = {"ClusterStates": ["STARTING"]}
+    first = server.emr.list_clusters(**starting)
+    server.emr.terminate_job_flows(JobFlowIds=made[-2:])  # on the first page: the second is what it was
+    second = server.emr.list_clusters(Marker=first["Marker"], **starting)
+    assert [each["Id"] for each in second["Clusters"]] == made[1::-1]
+    assert "Marker" not in second
+    server.emr.terminate_job_flows(JobFlowIds=made[:1])
+    for cluster in (made[0], *made[-2:]):
         server.until_state(cluster, "TERMINATED")
 
     def count(**filters: object) -> int:
@@ -27,10 +39,11 @@ def test_clusters_in_pages_with_filters(aws_server: Aws, tmp_path_factory: pytes
     assert count(ClusterStates=["STARTING", "TERMINATED"]) == 52
     assert count(CreatedAfter=before) == 52
     assert count(CreatedBefore=before) == 0
-    with pytest.raises(ClientError, match="Marker 'bananas' is not valid"):
-        server.emr.list_clusters(Marker="bananas")
+    for marker in ("bananas", "MQ==", "eyJhIjogMX0="):  # no base64, a number, a mapping
+        with pytest.raises(ClientError, match=f"Marker '{marker}' is not valid"):
+            server.emr.list_clusters(Marker=marker)
     with pytest.raises(ClientError, match="At most 10 clusters"):
-        server.emr.terminate_job_flows(JobFlowIds=made[3:14])
+        server.emr.terminate_job_flows(JobFlowIds=made[1:12])
     assert server.stop() == 0
 
 
@@ -43,6 +56,11 @@ def test_steps_in_pages_with_filters(local_emr: LocalEmr) -> None:
     names = [step["Name"] for page in pages for step in page["Steps"]]
     assert names == [step["Name"] for step in steps][::-1]
     ids = [step["Id"] for step in pages[0]["Steps"]]
+    pending = {"ClusterId": cluster, "StepStates": ["PENDING"]}
+    marker = local_emr.emr.list_steps(**pending)["Marker"]
+    local_emr.emr.add_job_flow_steps(JobFlowId=cluster, Steps=[shell("later", "true")])
+    rest = local_emr.emr.list_steps(Marker=marker, **pending)["Steps"]
+    assert [step["Name"] for step in rest] == ["3", "2", "1", "0"]
     listed = local_emr.emr.list_steps(ClusterId=cluster, StepIds=ids[3:5])["Steps"]
     assert [step["Id"] for step in listed] == ids[3:5]
     running = local_emr.emr.list_steps(ClusterId=cluster, StepStates=["RUNNING"])["Steps"]
@@ -63,7 +81,8 @@ def test_descriptions(local_emr: LocalEmr) -> None:
     step["HadoopJarStep"]["Properties"] = [{"Key": "a", "Value": "b"}]
     cluster_id = local_emr.run(
         step,
-        Applications=[{"Name": "Spark"}],
+        Applications=[{"Name": "spark"}, {"Name": "Hive"}],
+        LogUri="s3://no-such-bucket-here/logs",
         Configurations=[{"Classification": "iceberg-defaults", "Properties": {"iceberg.enabled": "true"}}],
         SecurityConfiguration="sealed",
         Tags=[{"Key": "run", "Value": "r1"}],
@@ -74,7 +93,13 @@ def test_descriptions(local_emr: LocalEmr) -> None:
     assert cluster["Id"] == cluster_id
     assert cluster["ClusterArn"] == f"arn:aws:elasticmapreduce:eu-west-1:000000000000:cluster/{cluster_id}"
     assert cluster["ReleaseLabel"] == "emr-7.14.0"
-    assert cluster["Applications"] == [{"Name": "Spark"}]
+    assert cluster["Applications"] == [
+        {"Name": "Spark", "Version": "3.5.8"},
+        {"Name": "Hive", "Version": "0.0.0"},  # not known here; it has to look like a version
+    ]
+    assert cluster["LogUri"] == "s3n://no-such-bucket-here/logs/"
+    assert (cluster["EbsRootVolumeSize"], cluster["OSReleaseLabel"]) == (15, "2023.6.20241212.0")
+    assert cluster["NormalizedInstanceHours"] == 8
     assert cluster["Configurations"][0]["Properties"] == {"iceberg.enabled": "true"}
     assert cluster["SecurityConfiguration"] == "sealed"
     assert cluster["Tags"] == [{"Key": "run", "Value": "r1"}]

@@ -26,7 +26,7 @@ for key in ("spark.master", "spark.app.name", "spark.driver.memory", "spark.test
 print("own", importlib.util.find_spec("spark_jobs"))
 print("exported", os.environ["EXPORTED"], os.environ["THEIRS"])
 if sys.argv[1] == "bad":
-    raise ValueError("no bananas")
+    spark.read.text(sys.argv[2])
 """
 
 
@@ -74,7 +74,9 @@ def test_spark(local_emr: LocalEmr, bucket: str) -> None:
     assert "own None" in lines
     assert "exported y x" in lines
     assert "ERROR" not in local_emr.step_log(cluster, good["Id"], "stderr")
-    assert bad["Status"]["FailureDetails"]["Message"] == "Exit status 1: ValueError: no bananas"
+    message = bad["Status"]["FailureDetails"]["Message"]
+    assert message.startswith("Exit status 1: org.apache.hadoop.fs.UnsupportedFileSystemException: No FileSystem")
+    assert ' for scheme "s3". Spark itself reads no s3:// here, as there is no EMRFS: read with what the job' in message
     assert bad["Config"]["Args"][-1] == "s3://bucket/photos"
     output = local_emr.step_log(cluster, script_step["Id"])
     assert "/pyspark/bin/spark-submit" in output

@@ -71,13 +71,19 @@ def test_memory_that_it_has_not() -> None:
 
 
 def test_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name, value in (("PYTHONPATH", "/x"), ("SPARK_CONF_DIR", "/x"), ("AWS_ACCESS_KEY_ID", "me"), ("MINE", "1")):
+    for name, value in (
+        ("PYTHONPATH", "/x"),
+        ("SPARK_CONF_DIR", "/x"),
+        ("_JAVA_OPTIONS", "-x"),
+        ("AWS_ACCESS_KEY_ID", "me"),
+        ("MINE", "1"),
+    ):
         monkeypatch.setenv(name, value)
     settings = Settings(tmp_path, s3_endpoint="http://localhost:1", region="eu-central-1")
     monkeypatch.delenv("AWS_REGION", raising=False)
     one = cluster(export(PYSPARK_PYTHON="/no/such/python", EXPORTED="2"))
     made = configuration.environment(one, settings, tmp_path, {"spark.yarn.appMasterEnv.THEIRS": "3"})
-    assert not {"PYTHONPATH", "SPARK_CONF_DIR"} & set(made)
+    assert not {"PYTHONPATH", "SPARK_CONF_DIR", "_JAVA_OPTIONS"} & set(made)
     assert made["PYSPARK_PYTHON"] == sys.executable
     assert made["AWS_ENDPOINT_URL"] == "http://localhost:1"
     assert made["AWS_REGION"] == "eu-central-1"

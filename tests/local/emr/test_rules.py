@@ -33,6 +33,14 @@ FLEET = {
         ({"Instances": ONE_NODE | {"InstanceGroups": [MASTER]}}, "one and only one of the following"),
         ({"Instances": {"InstanceGroups": [MASTER], "InstanceFleets": [FLEET]}}, "one and only one of the following"),
         ({"Instances": {"InstanceGroups": [MASTER, MASTER]}}, "exactly one master instance group"),
+        ({"Instances": {"InstanceGroups": [MASTER | {"InstanceCount": 2}]}}, "has 2 instances, it must have 1 or 3"),
+        ({"Instances": {"MasterInstanceType": "m9.banana"}}, r"Instance type 'm9.banana' is not supported\."),
+        ({"Instances": ONE_NODE | {"SlaveInstanceType": "c7g"}}, r"Instance type 'c7g' is not supported\."),
+        ({"Instances": {"InstanceGroups": [MASTER | {"InstanceType": "m7g"}]}}, "type 'm7g' is not supported"),
+        (
+            {"Instances": {"InstanceFleets": [FLEET | {"InstanceTypeConfigs": [{"InstanceType": "r7.xlarge"}]}]}},
+            "Instance type 'r7.xlarge' is not supported",
+        ),
         ({"Instances": {"InstanceFleets": [FLEET | {"InstanceFleetType": "CORE"}]}}, "Zero master instance fleets"),
         ({"Instances": {"InstanceFleets": [FLEET | {"TargetOnDemandCapacity": 2}]}}, "target capacity of exactly 1"),
         (
@@ -51,7 +59,8 @@ def test_clusters(local_emr: LocalEmr, changes: dict[str, Any], message: str) ->
 
 @pytest.mark.parametrize("label", ["emr-7.14.0", "emr-spark-8.1.0"])
 def test_releases(local_emr: LocalEmr, label: str) -> None:
-    assert local_emr.cluster(local_emr.run(ReleaseLabel=label, keep=False))["ReleaseLabel"] == label
+    one = {"MasterInstanceType": "x2idn.metal"}  # of a family that Orchard does not offer
+    assert local_emr.cluster(local_emr.run(ReleaseLabel=label, keep=False, Instances=one))["ReleaseLabel"] == label
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,15 @@ def test_script_runner(local_emr: LocalEmr, bucket: str) -> None:
     assert two == f"plain {cluster}\n"
 
 
+def test_debugging_is_set_up_as_on_emr(local_emr: LocalEmr) -> None:
+    old = "s3://eu-west-1.elasticmapreduce/libs/"
+    cluster = local_emr.run(
+        step("Setup Hadoop Debugging", "state-pusher-script", action="TERMINATE_CLUSTER"),
+        step("older", f"{old}state-pusher/0.1/fetch", jar=f"{old}script-runner/script-runner.jar"),
+    )
+    local_emr.until_steps(cluster, ["COMPLETED"] * 2)
+
+
 @pytest.mark.parametrize(
     ("args", "jar", "message"),
     [
@@ -61,7 +70,12 @@ def test_script_runner(local_emr: LocalEmr, bucket: str) -> None:
         (("s3://no-such-bucket-here/x.sh",), "script-runner.jar", "s3://no-such-bucket-here/x.sh could not be fetched"),
         (("/no/such.sh",), "script-runner.jar", "/no/such.sh is no file on this machine"),
         (("spark-submit", "--conf"), "command-runner.jar", "the option --conf lacks its value"),
-        (("no-such-program",), "command-runner.jar", "Exit status 127: no-such-program: No such file or directory"),
+        (("./no-such-program",), "command-runner.jar", "Exit status 127: ./no-such-program: No such file or directory"),
+        (("hadoop-streaming", "-mapper", "x.py"), "command-runner.jar", "There is no hadoop-streaming here: this"),
+        (("/usr/bin/hive-script", "--args"), "command-runner.jar", "There is no /usr/bin/hive-script here: this"),
+        (("run-example", "SparkPi"), "command-runner.jar", "There is no run-example here: this local EMR runs"),
+        (("spark-submit", "/usr/lib/spark/x.jar"), "command-runner.jar", "x.jar is a file of EMR's own machines"),
+        (("bash", "-c", "echo 'sudo: no tty' >&2; exit 1"), "command-runner.jar", "no tty. It called sudo, and here"),
     ],
 )
 def test_what_cannot_run(local_emr: LocalEmr, args: tuple[str, ...], jar: str, message: str) -> None:

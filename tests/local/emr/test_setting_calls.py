@@ -1,8 +1,11 @@
 """Calls that change or show one property of a cluster."""
 
+import json
+
 import pytest
 from botocore.exceptions import ClientError
 
+from orchard.instances import INSTANCES
 from tests.local.emr.servers import LocalEmr
 
 LIMITS = {"UnitType": "Instances", "MinimumCapacityUnits": 2, "MaximumCapacityUnits": 10}
@@ -66,6 +69,51 @@ def test_releases(local_emr: LocalEmr) -> None:
     assert {"Name": "Spark", "Version": "3.5.8"} in applications
     with pytest.raises(ClientError, match="is not known to this local EMR"):
         local_emr.emr.describe_release_label(ReleaseLabel="emr-1.0.0")
+
+
+def test_instance_types(local_emr: LocalEmr) -> None:
+    first = local_emr.emr.list_supported_instance_types(ReleaseLabel="emr-7.14.0")
+    rest = local_emr.emr.list_supported_instance_types(ReleaseLabel="emr-7.14.0", Marker=first["Marker"])
+    assert len(first["SupportedInstanceTypes"]) == 50
+    found = {each["Type"]: each for page in (first, rest) for each in page["SupportedInstanceTypes"]}
+    own = {name: (of["VCPU"], of["MemoryGB"], of["Architecture"].lower()) for name, of in found.items()}
+    assert own == INSTANCES  # those that Orchard offers
+    assert found["c7g.2xlarge"] == {
+        "Type": "c7g.2xlarge",
+        "MemoryGB": 16.0,
+        "StorageGB": 0,
+        "VCPU": 8,
+        "Is64BitsOnly": True,
+        "InstanceFamilyId": "c7g",
+        "EbsOptimizedAvailable": True,
+        "EbsOptimizedByDefault": True,
+        "NumberOfDisks": 0,
+        "EbsStorageOnly": True,
+        "Architecture": "AARCH64",
+    }
+    assert (found["m5d.4xlarge"]["StorageGB"], found["m5d.4xlarge"]["EbsStorageOnly"]) == (600, False)
+    with pytest.raises(ClientError, match="release label is invalid: bananas"):
+        local_emr.emr.list_supported_instance_types(ReleaseLabel="bananas")
+
+
+def test_security_configurations(local_emr: LocalEmr) -> None:
+    emr, sealed = local_emr.emr, '{"EncryptionConfiguration": {}}'
+    made = emr.create_security_configuration(Name="sealed", SecurityConfiguration=sealed)
+    described = emr.describe_security_configuration(Name="sealed")
+    assert described["SecurityConfiguration"] == sealed
+    assert described["CreationDateTime"] == made["CreationDateTime"]
+    assert [each["Name"] for each in emr.list_security_configurations()["SecurityConfigurations"]] == ["sealed"]
+    kept = json.loads((local_emr.data / "security-configurations.json").read_text())  # read when it starts again
+    assert kept["sealed"]["SecurityConfiguration"] == sealed
+    with pytest.raises(ClientError, match="with name 'sealed' already exists"):
+        emr.create_security_configuration(Name="sealed", SecurityConfiguration=sealed)
+    with pytest.raises(ClientError, match="'open' is not a JSON object"):
+        emr.create_security_configuration(Name="open", SecurityConfiguration="[]")
+    emr.delete_security_configuration(Name="sealed")
+    for call in (emr.describe_security_configuration, emr.delete_security_configuration):
+        with pytest.raises(ClientError, match="with name 'sealed' does not exist") as caught:
+            call(Name="sealed")
+        assert caught.value.response["Error"]["Code"] == "InvalidRequestException"
 
 
 def test_public_access_is_blocked(local_emr: LocalEmr) -> None:

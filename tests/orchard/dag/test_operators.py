@@ -1,5 +1,7 @@
 """What a step's task makes of an end that it did not expect, and of one that was there before it."""
 
+import json
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import PropertyMock
 
@@ -71,7 +73,7 @@ def test_a_step_that_ended_badly(
         stub.add_response("describe_cluster", {"Cluster": {"Id": CLUSTER, "Status": status}})
         stub.add_response("describe_step", {"Step": {"Id": STEP, "Status": {"State": step}}})
         with pytest.raises(error) as raised:
-            operator.resume({}, {"state": step}, step_id=STEP)
+            operator.resume({}, {"state": step, "step_id": STEP})
         stub.assert_no_pending_responses()
     assert str(raised.value) == message
     assert type(raised.value) is error
@@ -92,3 +94,36 @@ def test_a_step_that_is_done_already_is_not_waited_for(
         stub.add_response("list_steps", {"Steps": [there]})
         assert operator.execute({}) == STEP
         stub.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize(
+    ("lacks", "task_id"), [("cluster_id", "create_cluster"), ("code", "stage_code"), ("plan", "find_new_photos")]
+)
+def test_a_task_before_was_marked_as_success(lacks: str, task_id: str, operator: RunStepOperator) -> None:
+    """By hand, and left nothing: said once, and not tried again."""
+    setattr(operator, lacks, None)
+    what = lacks.removesuffix("_id")
+    with pytest.raises(AirflowFailException) as raised:
+        operator.execute({})
+    assert str(raised.value) == (
+        f"There is no {what}: {task_id} is marked as success, and has left none. Clear {task_id}, with Downstream."
+    )
+
+
+@pytest.mark.parametrize(
+    ("withdrew", "reduce", "red"), [(True, "success", True), (True, None, False), (False, "success", False)]
+)
+def test_step_1_cleared_alone(
+    withdrew: bool, reduce: str | None, red: bool, emr: Any, aws: Any, bucket: str, operator: RunStepOperator
+) -> None:
+    """Red where the sums of step 2 had to go, and nobody makes them anew."""
+    given = Plan.from_dict(operator.plan)
+    key, did = f"lake/steps/{given.run_id}/extract.json", {"photos": 1, "withdrew": withdrew}
+    aws.client("s3").put_object(Bucket=bucket, Key=key, Body=json.dumps(did).encode())
+    task = SimpleNamespace(dag_id="d", run_id="r", get_task_states=lambda **_: {"r": {"reduce": reduce}})
+    event = {"state": "COMPLETED", "step_id": STEP}
+    if not red:
+        assert operator.resume({"ti": task}, event) == STEP
+        return
+    with pytest.raises(AirflowFailException, match=r"Clear this task once more, with Downstream\.$"):
+        operator.resume({"ti": task}, event)

@@ -4,21 +4,26 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import TriggerDagRun
 
-from orchard.dag import operators, sensors
+from orchard.cluster.request import DAG_TAG, LAKE_TAG, RUN_TAG
+from orchard.dag import again, operators, sensors
 from orchard.dag.operators import TerminateClusterOperator
 from orchard.dag.sensors import ClusterEndedSensor, ClusterReadySensor
 from tests.conftest import Aws
 from tests.local.emr.servers import LocalEmr, shell, until
-from tests.plans import plan, settings
+from tests.plans import PLAN, plan, settings
 
-CONTEXT = {"ti": SimpleNamespace(xcom_push=lambda **_: None)}
+RUN = SimpleNamespace(dag_id="orchard_daily", run_id="r1", start_date=datetime(2026, 1, 1, tzinfo=UTC))
+CONTEXT = {"ti": SimpleNamespace(xcom_push=lambda **_: None), "dag_run": RUN}
 
 
 @pytest.fixture
@@ -46,7 +51,7 @@ def bootstrapped(emr: LocalEmr, bucket: str, script: str) -> str:
     return emr.run(BootstrapActions=[action], LogUri=f"s3://{bucket}/lake/logs/")
 
 
-def sensor(kind: type[Any], cluster: str, seconds: float = 60, **planned: Any) -> Any:
+def sensor(kind: type[Any], cluster: str | None, seconds: float = 60, **planned: Any) -> Any:
     return kind(task_id="one", job_flow_id=cluster, plan=plan(**planned).to_dict(), timeout=seconds)
 
 
@@ -75,7 +80,7 @@ def failing() -> Iterator[list[str]]:
     said.append(str(raised.value))
 
 
-def test_ready_and_ended(emr: LocalEmr, bucket: str, tmp_path: Path) -> None:
+def test_ready_and_ended(emr: LocalEmr, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole life of a cluster: waited for, worked on, given back, waited for."""
     go = tmp_path / "go"
     cluster = bootstrapped(emr, bucket, f"until [ -e {go} ]; do sleep 0.1; done\n")
@@ -103,8 +108,35 @@ def test_ready_and_ended(emr: LocalEmr, bucket: str, tmp_path: Path) -> None:
     why = "(USER_REQUEST: Terminated by user request). Clear the run's tasks to do it again."
     assert said == [f"Cluster {cluster} is TERMINATED {why}"]
 
+    # Only what had failed of the run was cleared, after its cluster had ended: all of it is done again.
+    asked: list[Any] = []
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", SimpleNamespace(send=asked.append), raising=False)
+    monkeypatch.setattr(again, "_SECONDS", 0.0)  # Airflow ends the task; here it goes on, and fails
+    cleared = SimpleNamespace(dag_id="orchard_daily", run_id="r1", start_date=datetime.now(UTC))
+    with failing():
+        sensor(ClusterReadySensor, cluster).execute(CONTEXT | {"dag_run": cleared})
+    (clear,) = (one for one in asked if isinstance(one, TriggerDagRun))  # connections are asked for, too
+    assert (clear.dag_id, clear.run_id, clear.reset_dag_run) == ("orchard_daily", "r1", True)
 
-def terminate(cluster: str, **planned: Any) -> Any:
+
+def test_create_cluster_marked_as_success(emr: LocalEmr) -> None:
+    """By hand, before it ran: said once by what needs a cluster, and what gives it back is content."""
+    with failing() as said:
+        sensor(ClusterReadySensor, None).execute(CONTEXT)
+    missing = "There is no cluster: create_cluster is marked as success, and has left none. "
+    assert said == [f"{missing}Clear create_cluster, with Downstream."]
+    assert terminate(None) is None
+    assert sensor(ClusterEndedSensor, None).execute(CONTEXT) is None
+
+    # While it ran, and had rented one: that one is given back.
+    tags = {LAKE_TAG: PLAN.lake, DAG_TAG: PLAN.dag_id, RUN_TAG: PLAN.dag_run_id}
+    more = {"Name": "orchard r1", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+    cluster = emr.run(**more)
+    assert terminate(None) is not None
+    until(lambda: emr.state(cluster) == "TERMINATED")
+
+
+def terminate(cluster: str | None, **planned: Any) -> Any:
     task = TerminateClusterOperator(task_id="two", cluster_id=cluster, plan=plan(**planned).to_dict())
     return task.execute(CONTEXT)
 

@@ -1,6 +1,7 @@
 """Waiting for a step or a cluster: how that ends, and what becomes of the step when the wait is broken off."""
 
 import asyncio
+import threading
 import time
 from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from asgiref.sync import sync_to_async
 from orchard.dag import triggers
 from orchard.dag.triggers import ClusterTrigger, StepTrigger
 
-TASK = {"dag_id": "orchard_daily", "task_id": "extract", "run_id": "r1", "map_index": -1}
+TASK = {"dag_id": "orchard_daily", "task_id": "extract", "run_id": "r1", "map_index": -1, "try_number": 1}
 
 
 class Emr:
@@ -55,6 +56,7 @@ def trigger(monkeypatch: pytest.MonkeyPatch, emr: Emr) -> StepTrigger:
     # The triggerer sets it, and of some versions of Airflow it must be a whole task instance.
     task = property(lambda _: SimpleNamespace(**TASK), lambda *_: None)
     monkeypatch.setattr(StepTrigger, "task_instance", task, raising=False)
+    monkeypatch.setattr(triggers.XCom, "get_one", lambda **_: 1)
     return StepTrigger("j-1", "s-1", "eu-west-1", 0.001)
 
 
@@ -86,7 +88,8 @@ def test_the_end_of_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     async def wait() -> list[Any]:
         return [event.payload async for event in trigger(monkeypatch, Emr("PENDING", "RUNNING", "FAILED")).run()]
 
-    assert asyncio.run(wait()) == [{"state": "FAILED"}]
+    # All that the task needs: `airflow dags test` hands over nothing else.
+    assert asyncio.run(wait()) == [{"state": "FAILED", "step_id": "s-1", "found": False}]
 
 
 @pytest.mark.parametrize(
@@ -140,12 +143,27 @@ def test_before_airflow_3_3_the_tasks_state_tells_why_the_wait_was_broken_off(
     assert asyncio.run(cancel()) == [how] * cancelled
 
 
-def test_since_airflow_3_3_the_triggerer_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("states", "attempt", "cancelled"),
+    [
+        (("failed",), 1, 1),
+        ((None,), 1, 1),  # cleared just now
+        (("queued", "queued", "running"), 2, 1),  # cleared, and a worker takes it again
+        (("deferred",), 2, 1),  # cleared, and it waits for the step again already, which it has found
+        (("deferred",), 1, 0),  # another triggerer waits for it, as this one was silent for too long
+        (("queued",), 1, 0),  # `airflow dags test` waits for it
+    ],
+)
+def test_since_airflow_3_3_the_triggerer_says_it_and_may_be_wrong(
+    states: tuple[str | None, ...], attempt: int, cancelled: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It calls on_kill, then: twice would be once too often."""
+    left = list(states)
 
     async def cancel() -> tuple[list[Any], list[Any]]:
         emr = Emr("RUNNING")
         waiting = trigger(monkeypatch, emr)
+        monkeypatch.setattr(triggers.XCom, "get_one", lambda **_: attempt)
         await broken_off(waiting, emr, "user-action")
         before = list(emr.cancelled)
         await waiting.on_kill()
@@ -154,9 +172,51 @@ def test_since_airflow_3_3_the_triggerer_says_it(monkeypatch: pytest.MonkeyPatch
     async def on_kill(self: BaseTrigger) -> None:
         raise AssertionError
 
+    def tell(**_: Any) -> Any:
+        return {"r1": {"extract": left.pop(0) if left[1:] else left[0]}}
+
     monkeypatch.setattr(BaseTrigger, "on_kill", on_kill, raising=False)
+    monkeypatch.setattr(triggers, "_KILL_SECONDS", 0.5)
+    monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", tell)
     before, after = asyncio.run(cancel())
-    assert (len(before), len(after)) == (0, 1)
+    assert (len(before), len(after)) == (0, cancelled)
+
+
+def test_the_triggerer_breaks_off_its_own_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It cancels what is to be cancelled again and again; the step is cancelled all the same."""
+    asked, answered = threading.Event(), threading.Event()
+
+    def tell(**_: Any) -> Any:
+        asked.set()
+        answered.wait()
+        return {"r1": {"extract": "failed"}}
+
+    async def cancel() -> list[Any]:
+        emr = Emr("RUNNING")
+        killing = asyncio.create_task(trigger(monkeypatch, emr).on_kill())
+        await asyncio.to_thread(asked.wait)
+        killing.cancel("user-action")
+        with suppress(asyncio.CancelledError):
+            await killing
+        answered.set()
+        await asyncio.gather(*triggers._KILLING)
+        return emr.cancelled
+
+    monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", tell)
+    assert len(asyncio.run(cancel())) == 1
+
+
+def test_broken_off_in_airflow_dags_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There no triggerer sets the trigger's task, and whoever presses Ctrl-C gets no traceback of ours."""
+
+    async def cancel() -> list[Any]:
+        emr = Emr("RUNNING")
+        waiting = trigger(monkeypatch, emr)
+        monkeypatch.setattr(StepTrigger, "task_instance", None)
+        await broken_off(waiting, emr)
+        return emr.cancelled
+
+    assert asyncio.run(cancel()) == []
 
 
 @pytest.mark.parametrize(("state", "cancelled"), [("failed", 1), ("deferred", 0)])

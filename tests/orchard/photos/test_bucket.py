@@ -39,7 +39,6 @@ ODD = [
     ),
     *("a.jpg", "a-/1.jpg", "a/1.jpg", "a0/1.jpg", "a/a/a/a/a/a/a/a/1.jpg", "\U0010ffff/\U0010ffff.jpg", "\uffff/1.jpg"),
 ]
-JPG = (".jpg",)
 
 
 class Fake:
@@ -78,8 +77,8 @@ def test_every_key_once_whatever_keys_there_are(keys: set[str], prefix: str, pag
     keys = {key + ".jpg" for key in keys} | keys
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_PARTS", parts)
-        found = sorted(item["Key"] for _, item in objects([("b", prefix)], JPG, Fake(keys, page)))
-    assert found == sorted(key for key in keys if key.startswith(prefix) and key.endswith(JPG))
+        found = sorted(item["Key"] for _, item in objects([("b", prefix)], Fake(keys, page)))
+    assert found == sorted(key for key in keys if key.startswith(prefix) and not key.endswith("/"))
 
 
 @pytest.fixture
@@ -98,11 +97,11 @@ def oracle(aws: Any, bucket: str, prefix: str) -> list[tuple[str, str]]:
     """List with boto3's paginator alone."""
     pages = aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     items = (item for page in pages for item in page.get("Contents", ()))
-    return sorted((item["Key"], item["ETag"]) for item in items if item["Key"].endswith(JPG))
+    return sorted((item["Key"], item["ETag"]) for item in items if not item["Key"].endswith("/"))
 
 
 def listed(bucket: str, prefix: str, client: Any = None) -> list[tuple[str, str]]:
-    return sorted((item["Key"], item["ETag"]) for _, item in objects([(bucket, prefix)], JPG, client))
+    return sorted((item["Key"], item["ETag"]) for _, item in objects([(bucket, prefix)], client))
 
 
 def no_thread_is_left() -> bool:
@@ -137,9 +136,9 @@ def test_several_prefixes_of_several_buckets(aws: Any, bucket: str) -> None:
     aws.client("s3").create_bucket(Bucket=other, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     put(aws, bucket, ["a/1.jpg", "b/2.jpg", "c/3.jpg"])
     put(aws, other, ["a/4.jpg"])
-    found = {(name, item["Key"]) for name, item in objects([(bucket, "a/"), (bucket, "c"), (other, "")], JPG)}
+    found = {(name, item["Key"]) for name, item in objects([(bucket, "a/"), (bucket, "c"), (other, "")])}
     assert found == {(bucket, "a/1.jpg"), (bucket, "c/3.jpg"), (other, "a/4.jpg")}
-    assert list(objects([], JPG)) == []
+    assert list(objects([])) == []
 
 
 def test_side_by_side_and_on_the_callers_client(aws: Any, bucket: str, s3: Any) -> None:
@@ -179,7 +178,7 @@ def test_an_error_of_any_part_stops_it_and_is_raised(aws: Any, bucket: str, s3: 
         listed(bucket, "", s3)
     assert no_thread_is_left()
     with pytest.raises(ClientError, match="NoSuchBucket"):
-        list(objects([(bucket, ""), ("there-is-no-such-bucket", "")], JPG))
+        list(objects([(bucket, ""), ("there-is-no-such-bucket", "")]))
     assert no_thread_is_left()
 
 
@@ -187,7 +186,7 @@ def test_an_error_of_any_part_stops_it_and_is_raised(aws: Any, bucket: str, s3: 
 def test_stopped_early_leaves_no_thread(taken: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also while the threads wait for room: these pages are many more than are kept."""
     keys = {f"{i}/{j}.jpg" for i in range(10) for j in range(100)}
-    with closing(objects([("b", "")], JPG, Fake(keys, page=1))) as items:
+    with closing(objects([("b", "")], Fake(keys, page=1))) as items:
         for _ in range(taken):
             next(items)
     assert no_thread_is_left()

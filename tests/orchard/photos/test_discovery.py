@@ -25,6 +25,8 @@ from orchard.photos.discovery import Found, find
 from orchard.photos.label import LabelRule
 from orchard.photos.listing import canonical_prefix, list_photos
 from orchard.photos.losses import MassDeletionError
+from orchard.photos.sieve import Sieve
+from tests.conftest import REGION
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -142,7 +144,9 @@ def on_s3(aws: Any, bucket: str) -> Place:
     def remove(path: str) -> None:
         s3.delete_object(Bucket=bucket, Key=path)
 
-    return Place(open_catalog(f"s3://{bucket}/lake", database), database, f"s3://{bucket}/", put, remove)
+    lake = f"{bucket}-lake"
+    s3.create_bucket(Bucket=lake, CreateBucketConfiguration={"LocationConstraint": REGION})
+    return Place(open_catalog(f"s3://{lake}", database), database, f"s3://{bucket}/", put, remove)
 
 
 @pytest.fixture(params=["disk", "s3"])
@@ -161,7 +165,7 @@ def test_the_first_run_finds_everything(place: Place) -> None:
     place.fill("Apple/1.jpg", "Apple/2.jpg", "Pear/small/3.PNG", "notes.txt")
     before = datetime.now(UTC)
     found = place.find()
-    assert found == Found(listed=3, added=3, changed=0, deleted=0)
+    assert found == Found(listed=4, added=3, changed=0, deleted=0, left_out={"named .txt": 1})
     assert (found.photos, found.nothing) == (3, False)
     listed = place.listed()
     rows = {row["uri"].removeprefix(place.top): row for row in place.rows("r1")}
@@ -175,6 +179,39 @@ def test_the_first_run_finds_everything(place: Place) -> None:
         assert before <= row["found_at"] <= datetime.now(UTC)
         assert abs((row["last_modified"] - before).total_seconds()) < 120
     assert len({row["found_at"] for row in rows.values()}) == 1
+
+
+def test_a_lake_among_the_photos(aws: Any, bucket: str) -> None:
+    """Its own pictures are no photos; where it is not in the way, it is left out."""
+    s3, database = aws.client("s3"), f"db_{uuid.uuid4().hex[:8]}"
+    catalog = open_catalog(f"s3://{bucket}/lake", database)
+    for key in ("lake/exports/e/map.png", "lake-photos/Apple/1.jpg"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"photo")
+    found = find(catalog, database, "r1", "e1", [f"s3://{bucket}"])
+    in_the_lake = found.left_out["of a lake"]  # the run's batch came after them
+    assert 3 <= in_the_lake <= s3.list_objects_v2(Bucket=bucket, Prefix="lake/")["KeyCount"]
+    assert (found.added, found.left_out) == (1, {"of a lake": in_the_lake})
+    assert found.listed == 1 + in_the_lake
+    for inside in (f"s3://{bucket}/lake", f"s3://{bucket}/lake/exports/"):
+        with pytest.raises(ValueError) as caught:
+            find(catalog, database, "r2", "e1", [inside])
+        assert str(caught.value) == (
+            f"{inside.rstrip('/')}/: expected a place beside the lake s3://{bucket}/lake/, whose own pictures are no "
+            "photos."
+        )
+
+
+def test_embeddings_of_an_older_version(disk: Place) -> None:
+    """Their etags do not tell when a file was changed: they are known all the same."""
+    disk.fill("Apple/1.jpg", "Apple/2.jpg")
+    rows = [disk.listed()[path] for path in ("Apple/1.jpg", "Apple/2.jpg")]
+    known = [
+        {name: row[name] for name in ("uri", "label")} | {"etag": row["etag"].rpartition("-")[0] + '"'} for row in rows
+    ]
+    known[1]["etag"] = '"0-0-0"'
+    disk._append("embeddings", EMBEDDINGS, known, "e1")
+    disk.find()
+    assert disk.batch() == {"Apple/2.jpg": "change"}
 
 
 def test_added_changed_and_deleted(place: Place) -> None:
@@ -513,8 +550,8 @@ class TestFailures:
     def test_a_listing_that_breaks_off(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         place.fill(*(f"Apple/{i}.jpg" for i in range(9)))
 
-        def breaks_off(*prefixes: str, rule: LabelRule, client: Any) -> Iterator[pa.RecordBatch]:
-            (batch,) = list_photos(*prefixes, rule=rule, client=client)
+        def breaks_off(*prefixes: str, rule: LabelRule, client: Any, sieve: Sieve) -> Iterator[pa.RecordBatch]:
+            (batch,) = list_photos(*prefixes, rule=rule, client=client, sieve=sieve)
             yield batch.slice(0, 5)
             raise PermissionError(13, "Permission denied", "/photos/Pear")
 
@@ -668,7 +705,7 @@ N, STEP = int(sys.argv[2]), 50_000
 NAMES = ("uri", "etag", "label", "extractor_id", "run_id")
 
 def listing(changed):
-    def list_photos(prefix, rule=None, client=None):
+    def list_photos(prefix, rule=None, client=None, sieve=None):
         for start in range(0, N, STEP):
             ids = range(start, min(N, start + STEP))
             uris = [f"{prefix}some-folder/label-{i % 131}/photo-{i:012}-abcdef.jpg" for i in ids]

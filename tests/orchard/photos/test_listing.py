@@ -6,14 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import obstore
 import pyarrow as pa
 import pytest
 from botocore.exceptions import ClientError
-from obstore.store import LocalStore
 
 from orchard.photos import listing
-from orchard.photos.listing import SCHEMA, SUFFIXES, canonical_prefix, list_photos
+from orchard.photos.listing import SCHEMA, canonical_prefix, list_photos
+from orchard.photos.sieve import SUFFIXES, Sieve
+from spark_jobs.running.objects import file_etag, read
 
 ODD_NAMES = [
     *("with space", " leading and trailing ", "100%", "%25", "%2F", "a+b", "a=b", "#", "#1", "a?b", "~", "~user"),
@@ -22,8 +22,8 @@ ODD_NAMES = [
 ]
 
 
-def rows(prefix: str | Path) -> list[dict[str, Any]]:
-    batches = list(list_photos(canonical_prefix(str(prefix))))
+def rows(prefix: str | Path, sieve: Sieve | None = None) -> list[dict[str, Any]]:
+    batches = list(list_photos(canonical_prefix(str(prefix)), sieve=sieve or Sieve(())))
     assert all(batch.schema == SCHEMA and batch.num_rows for batch in batches)
     return pa.Table.from_batches(batches, SCHEMA).to_pylist()
 
@@ -59,22 +59,30 @@ class TestFolder:
         assert modified.isoformat().startswith("2023-11-14T22:13:20.12345")
         assert row == {
             "uri": f"file://{tmp_path.resolve()}/Apple Red/1.jpg",
-            "etag": f'"{path.stat().st_ino:x}-{1_700_000_000_123_456:x}-5"',
+            "etag": f'"{path.stat().st_ino:x}-{1_700_000_000_123_456:x}-5-{path.stat().st_ctime_ns // 1000:x}"',
             "size": 5,
             "label": "Apple Red",
         }
 
     @pytest.mark.parametrize("nanoseconds", [1_700_000_000_123_456_789, 1_999, 1, 0, -1, -86_400_000_000_001])
-    def test_the_etag_is_obstores(self, tmp_path: Path, nanoseconds: int) -> None:
+    def test_the_etag_is_the_data_planes(self, tmp_path: Path, nanoseconds: int) -> None:
         path = write(tmp_path / "Apple" / "1.jpg", b"x" * 1000)
         (tmp_path / "Apple" / "link.jpg").symlink_to(path)
         os.utime(path, ns=(nanoseconds, nanoseconds))
-        store = LocalStore()
         for row in rows(tmp_path):
-            meta = obstore.head(store, row["uri"].removeprefix("file://"))
-            assert (row["etag"], row["size"]) == (meta["e_tag"], meta["size"])
-            if nanoseconds >= 0:
-                assert abs((row["last_modified"] - meta["last_modified"]).total_seconds()) < 1e-5
+            assert (row["etag"], row["size"]) == (file_etag(path.stat()), 1000)
+            assert read(row["uri"], row["etag"]) == b"x" * 1000
+
+    def test_other_bytes_under_the_same_size_and_time(self, tmp_path: Path) -> None:
+        """As `cp -p` of another file over it leaves them, or `touch -d`."""
+        path = write(tmp_path / "Apple" / "1.jpg", b"12345")
+        os.utime(path, ns=(0, 1_700_000_000_123_456_789))
+        (before,) = rows(tmp_path)
+        path.write_bytes(b"54321")
+        os.utime(path, ns=(0, 1_700_000_000_123_456_789))
+        (after,) = rows(tmp_path)
+        assert before["last_modified"] == after["last_modified"]
+        assert before["etag"] != after["etag"]
 
     def test_label_is_the_folder_that_it_stands_in(self, tmp_path: Path) -> None:
         for path in ("top.jpg", "a/1.jpg", "a/b/2.jpg", "a/b/c/3.jpg"):
@@ -86,11 +94,40 @@ class TestFolder:
         for suffix in SUFFIXES:
             write(tmp_path / "a" / f"lower{suffix}")
             write(tmp_path / "a" / f"UPPER{suffix.upper()}")
-        for name in ("notes.txt", "jpg", "x.jpg.txt", "x.jpg~", "x.jpg ", "x.jpg\n", "x.svg", "x.heic", "x"):
+        for name in ("notes.txt", "x.jpg.txt", "x.jpg~", "x.svg", "x.CR2"):
             write(tmp_path / "a" / name)
-        write(tmp_path / "a" / ".jpg")
-        expected = {f"a/{case}" for s in SUFFIXES for case in (f"lower{s}", f"UPPER{s.upper()}")} | {"a/.jpg"}
-        assert set(labels(tmp_path)) == expected
+        looked_into = {"jpg", "x", "IMG_2", ".jpg", "x.jpg?itok=1a2B", "x.JPG!d", "x.png:large"}
+        for name in looked_into:
+            write(tmp_path / "a" / name)
+        expected = {f"a/{case}" for s in SUFFIXES for case in (f"lower{s}", f"UPPER{s.upper()}")}
+        assert set(labels(tmp_path)) == expected | {f"a/{name}" for name in looked_into}
+
+    def test_the_files_of_other_programs(self, tmp_path: Path) -> None:
+        others = {
+            "of macOS": ["._1.jpg", "__MACOSX/Apple/._1.jpg", ".DS_Store"],
+            "of Windows": ["$RECYCLE.BIN/1.jpg", "Apple/THUMBS.DB"],
+            "of a NAS": ["Apple/@eaDir/1.jpg/SYNOPHOTO_THUMB_M.jpg"],
+            "of Jupyter": ["Apple/.ipynb_checkpoints/1-checkpoint.jpg"],
+            "of a desktop": [".Trash-1000/files/1.jpg", "Apple/.thumbnails/1.png"],
+            "hidden": [".git/HEAD", "Apple/.1.jpg", ".cache/x.jpg"],
+            "named .txt": ["notes.TXT", "Apple/a.txt"],
+        }
+        for names in others.values():
+            for name in names:
+                write(tmp_path / name)
+        write(tmp_path / "Apple" / "1.jpg")
+        write(tmp_path / "lake" / "catalog.db")
+        write(tmp_path / "lake" / "tables" / "1.jpg")
+        os.mkfifo(tmp_path / "pipe.jpg")
+        sieve = Sieve()
+        assert [row["label"] for row in rows(tmp_path, sieve)] == ["Apple"]
+        assert sieve.left_out == {kind: len(names) for kind, names in others.items()} | {
+            "of a lake": 1,
+            "no regular file": 1,
+        }
+        by_choice = Sieve(["checkpoint*", "*-checkpoint.*"])
+        assert {row["label"] for row in rows(tmp_path, by_choice)} >= {".cache", "1.jpg", "files", ".thumbnails"}
+        assert by_choice.left_out["like *-checkpoint.*"] == 1
 
     def test_folders_named_like_photos(self, tmp_path: Path) -> None:
         write(tmp_path / "x.jpg" / "y.jpg")
@@ -98,7 +135,6 @@ class TestFolder:
         assert labels(tmp_path) == {"x.jpg/y.jpg": "x.jpg"}
 
     def test_what_is_no_file_is_no_photo(self, tmp_path: Path) -> None:
-        """Opening a pipe would wait for ever."""
         (tmp_path / "a").mkdir()
         os.mkfifo(tmp_path / "a" / "pipe.jpg")
         (tmp_path / "a" / "link.jpg").symlink_to("pipe.jpg")
@@ -127,7 +163,7 @@ class TestFolder:
         write(tmp_path / "file.txt")
         (tmp_path / "a" / "self.jpg").symlink_to(target)
         (tmp_path / "a" / "there.jpg").symlink_to("self.jpg")  # for "there.jpg": a loop of two
-        (tmp_path / "a" / "no photo").symlink_to(target)
+        (tmp_path / "a" / "no photo.txt").symlink_to(target)
         found = {row["uri"].rpartition("/")[2]: row for row in rows(tmp_path)}
         assert sorted(found) == ["1.jpg", "self.jpg", "there.jpg"]
         assert found["self.jpg"]["size"] == len(target)
@@ -208,9 +244,10 @@ class TestCanonicalPrefix:
         [
             ("s3://b", "s3://b/"),
             ("s3://b/", "s3://b/"),
-            ("s3://b/photos", "s3://b/photos"),
+            ("s3://b/photos", "s3://b/photos/"),
             ("s3://b/photos/", "s3://b/photos/"),
-            ("s3://b/a//%2F?#", "s3://b/a//%2F?#"),
+            ("s3://b/a//%2F?#", "s3://b/a//%2F?#/"),
+            ("s3://b/a//*%2F?#*", "s3://b/a//*%2F?#"),
         ],
     )
     def test_buckets(self, prefix: str, expected: str) -> None:
@@ -227,6 +264,23 @@ class TestCanonicalPrefix:
 
     def test_the_root(self) -> None:
         assert canonical_prefix("/") == "file:///"
+
+    def test_a_prefix_is_a_folder_or_how_keys_begin(self) -> None:
+        assert canonical_prefix("s3://b/fruits-360") == canonical_prefix("s3://b/fruits-360/") == "s3://b/fruits-360/"
+        assert canonical_prefix("s3://b/fruits-360*") == "s3://b/fruits-360"
+        assert canonical_prefix("s3://b") == canonical_prefix("s3://b/") == canonical_prefix("s3://b/*") == "s3://b/"
+
+    def test_a_folder_in_a_lake(self, tmp_path: Path) -> None:
+        write(tmp_path / "lake" / "catalog.db")
+        (tmp_path / "lake" / "tables").mkdir()
+        (tmp_path / "lake" / "exports" / "e").mkdir(parents=True)
+        for folder in ("lake", "lake/exports/e"):
+            with pytest.raises(ValueError) as caught:
+                canonical_prefix(str(tmp_path / folder))
+            assert str(caught.value) == (
+                f"{tmp_path / folder}: expected a folder of photos beside the lake, got one in the lake "
+                f"{tmp_path}/lake, whose own pictures would be taken for photos."
+            )
 
     def test_no_bucket(self) -> None:
         for prefix in ("s3://", "s3:///key"):
@@ -260,7 +314,8 @@ class TestBucket:
         keys |= {key: None for key, name in keys.items() if name in (".", "..")}
         keys |= {"a//b.jpg": "a", "./x.jpg": None, "a/../b.jpg": "a", "/lead.jpg": None, "//.jpg": None}
         keys |= {"deep/er/1.JPG": "er", "top.jpg": None}
-        self.put(aws, bucket, *keys, "a/", "a/notes.txt", "x.jpg/", "jpg")
+        keys["jpg"] = None
+        self.put(aws, bucket, *keys, "a/", "a/notes.txt", "x.jpg/")
         assert self.found(f"s3://{bucket}") == {f"s3://{bucket}/{key}": label for key, label in keys.items()}
 
     def test_a_row(self, aws: Any, bucket: str) -> None:
@@ -275,11 +330,12 @@ class TestBucket:
         self.put(aws, bucket, *keys)
         assert sorted(self.found(f"s3://{bucket}")) == sorted(f"s3://{bucket}/{key}" for key in keys)
 
-    def test_a_prefix_is_the_beginning_of_keys(self, aws: Any, bucket: str) -> None:
+    def test_a_prefix_is_a_folder(self, aws: Any, bucket: str) -> None:
         self.put(aws, bucket, "photos/a/1.jpg", "photos/2.jpg", "photos-old/3.jpg", "other/4.jpg", "p%/5.jpg")
         every = {f"s3://{bucket}/photos/a/1.jpg": "a", f"s3://{bucket}/photos/2.jpg": "photos"}
         assert self.found(f"s3://{bucket}/photos/") == every
-        assert self.found(f"s3://{bucket}/photos") == every | {f"s3://{bucket}/photos-old/3.jpg": "photos-old"}
+        assert self.found(f"s3://{bucket}/photos") == every
+        assert self.found(f"s3://{bucket}/photos*") == every | {f"s3://{bucket}/photos-old/3.jpg": "photos-old"}
         assert self.found(f"s3://{bucket}/p%/") == {f"s3://{bucket}/p%/5.jpg": "p%"}
         assert self.found(f"s3://{bucket}/none/") == {}
 
@@ -295,7 +351,7 @@ class TestBucket:
     def test_several_prefixes_and_a_client(self, aws: Any, bucket: str, tmp_path: Path) -> None:
         self.put(aws, bucket, "a/1.jpg", "b/2.jpg", "c/3.jpg")
         folder = canonical_prefix(str(write(tmp_path / "d" / "4.jpg").parents[1]))
-        prefixes = (f"s3://{bucket}/a", folder, f"s3://{bucket}/c/")
+        prefixes = (f"s3://{bucket}/a/", folder, f"s3://{bucket}/c/")
         batches = list(list_photos(*prefixes, client=aws.client("s3")))
         found = {row["uri"]: row["label"] for batch in batches for row in batch.to_pylist()}
         assert found == {f"s3://{bucket}/a/1.jpg": "a", f"s3://{bucket}/c/3.jpg": "c", f"{folder}d/4.jpg": "d"}

@@ -27,6 +27,7 @@ from tests.lakes import sample
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+RUN_URL = "http://localhost:8080/dags/orchard_daily/runs/manual__%22%3C1%3E"
 VOID = {"br", "circle", "img", "link", "meta", "polyline"}
 
 
@@ -99,7 +100,8 @@ class Page(HTMLParser):
         """Check that the page needs nothing but itself, and that all its pictures are described."""
         assert not self.tags & {"script", "link", "iframe", "object", "embed", "base", "form"}
         assert not [name for name, _ in self.attributes if name.startswith("on")]
-        assert all(value.startswith("data:image/") for name, value in self.attributes if name in ("src", "href"))
+        assert all(value.startswith("data:image/") for name, value in self.attributes if name == "src")
+        assert {value for name, value in self.attributes if name == "href"} <= {RUN_URL}
         assert "url(" not in self.html
         assert "@import" not in self.html
         assert all(picture["alt"] for picture in self.pictures)
@@ -147,7 +149,7 @@ class Tables:
         self.put("batches", [{"uri": uri, **label, **mine} for uri, _ in rejects])
 
     def gather(self, row: dict[str, Any], read: Callable[[str], bytes] = read_file, pretend: bool = False) -> Report:
-        return gather(self.catalog, self.database, row, read, root=self.root, pretend=pretend)
+        return gather(self.catalog, self.database, row, read, root=self.root, pretend=pretend, run_url=RUN_URL)
 
     def page(self, row: dict[str, Any], read: Callable[[str], bytes] = read_file, pretend: bool = False) -> Page:
         page = Page(render(self.gather(row, read, pretend)))
@@ -206,12 +208,17 @@ def test_two_days_of_a_real_lake(small_artefact: Path, tmp_path: Path, grow: Cal
         "Components": "12",
     }
     assert page.notes["Photos in the lake"] == "4 labels"
-    assert page.notes["Recognised"] == "of 4 photos, unseen"
+    assert page.notes["Recognised"] == "photos, unseen"
+    assert page.tiles["Recognised"].endswith(" of 4")
     labels = page.table("Labels by their photos")
     assert labels[1][:3] == [label.name, "9", "+4"]
     assert [row[1:3] for row in labels[2:]] == [["6", ""]] * 3
 
-    variance = page.table("Variance that the components explain; all 12")
+    variance = page.table("Variance that each component explains, and together with all before it; all 12")
+    assert '<div class="wide">\n<table class="under">\n<caption>Variance' in page.html  # too wide for a telephone
+    assert page.notes["Of the best"] == "the variance it captures, of what the best basis of its size would"
+    assert "Drift is what this basis misses of the best one" in page.text
+    assert "href" not in {name for name, _ in page.attributes}  # no Airflow has made it
     numbers = [row[0] for row in variance[1:] if row[0] != "⋯"]
     assert numbers[:10] == [*list("123456789"), "10"]
     assert numbers[-1] == "12"
@@ -285,6 +292,7 @@ def test_a_page_for_people(tables: Tables) -> None:
         "Would have cost on AWS": "$0.050 per 1,000 photos",
     }
     assert "complete, with photos left for the next run" in page.text
+    assert "the run in Airflow" in page.text and ("href", RUN_URL) in page.attributes
     assert page.table("Seconds of each phase") == [
         ["Find new photos", "2.2 s", ""],
         ["Cluster starts", "1 min 00 s", ""],
@@ -418,6 +426,30 @@ def test_a_large_photo_is_not_fetched(tables: Tables) -> None:
 def test_photos_undone_are_said(tables: Tables) -> None:
     assert "2 photos of the batch not done by this run" in tables.page(tables.run(added=3, embedded=1)).text
     assert "not ended yet" in tables.page(tables.run() | {"ended_at": None}).text
+
+
+def test_shares_of_few_photos_are_counts(tables: Tables) -> None:
+    page = tables.page(tables.run(photos=2, added=1, embedded=1, accuracy=0.0))
+    assert (page.tiles["Recognised"], page.notes["Recognised"]) == ("0 of 1", "photos, unseen")
+    assert "Right about 0 of 1 photos of this run, each judged unseen." in page.text
+    assert page.table("Runs of this extractor")[1][6] == "0 of 1"
+    assert "0.0%" not in page.text
+
+
+def test_one_label_alone_is_recognised_by_no_share(tables: Tables) -> None:
+    mine = {"extractor_id": "e1", "run_id": "r1"}
+    tables.put("moments", [{**mine, "total": Moments.of([[0.0], [1.0]], ["Fig", "Fig"]).pack()}])
+    fitted = {"labels": ["Fig"], "accuracy_photos": 0, "shrinkage": 0.25, "count": 2}
+    tables.put("recognisers", [{**mine, **fitted}])
+    page = tables.page(tables.run(added=2, embedded=2))
+    assert (page.tiles["Recognised"], page.notes["Recognised"]) == (NONE, "but one label")
+    assert "with one label there is nothing to tell apart" in page.text
+
+
+def test_what_could_not_be_made_is_said(tables: Tables) -> None:
+    page = tables.page(tables.run() | {"unmade": "map: ValueError: <b>\nexports: OSError: full"})
+    assert "complete, but not all beside the tables could be made" in page.text
+    assert "\nmap: ValueError: <b>\nexports: OSError: full\n" in page.text
 
 
 def test_photos_with_another_label_are_said(tables: Tables) -> None:

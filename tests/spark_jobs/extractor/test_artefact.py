@@ -79,6 +79,27 @@ def test_a_changed_spec_is_refused():
         Extractor.from_bytes(changed.getvalue())
 
 
+@pytest.mark.parametrize(
+    ("half", "what"),
+    [
+        ({"model_xml": b'<data element_type="f16" shape="3, 3"/><port precision="FP32">'}, "f16"),
+        ({"model_xml": b'<port id="0" precision="BF16">', "model_keras": None}, "bf16"),
+        ({"model_keras": b'{"dtype": "mixed_float16"}'}, "float16"),
+    ],
+)
+def test_half_precision_under_the_name_of_f32_is_neither_written_nor_read(half, what, monkeypatch):
+    calls_itself_f32 = replace(TINY, **half)
+    message = rf"The artefact tiny-f32-\w+ calls itself f32, but has numbers of {what}: export it again"
+    with pytest.raises(ExtractorError, match=message):
+        calls_itself_f32.to_bytes()
+    with monkeypatch.context() as older:
+        older.setattr(Extractor, "check_numbers", lambda self: None)
+        written = calls_itself_f32.to_bytes()
+    with pytest.raises(ExtractorError, match=message):
+        Extractor.from_bytes(written)
+    assert replace(calls_itself_f32, spec=replace(SPEC, precision="int8")).to_bytes()  # whose weights may be anything
+
+
 def test_load_takes_a_file_or_the_folder_of_one(tmp_path):
     with pytest.raises(ExtractorError, match=r"Expected exactly one artefact .* got 0"):
         Extractor.load(tmp_path)

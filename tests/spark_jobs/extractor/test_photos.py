@@ -1,6 +1,7 @@
 import io
 import re
 import struct
+import sys
 import threading
 import warnings
 import zlib
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
+from pillow_heif import HeifImagePlugin  # noqa: F401 (so that Pillow writes HEIC)
 
 from spark_jobs.extractor import photos
 from spark_jobs.extractor.photos import MAX_BYTES, MAX_PIXELS, RECIPE, PhotoError, check_bytes, decode
@@ -82,6 +84,8 @@ def huge_jpeg(width: int, height: int) -> bytes:
         pytest.param(plain("RGB", (10, 20, 30), "BMP"), (10, 20, 30), id="BMP"),
         pytest.param(plain("RGB", (10, 20, 30), "WEBP", lossless=True), (10, 20, 30), id="WebP"),
         pytest.param(plain("RGB", (10, 20, 30), "TIFF", compression="tiff_lzw"), (10, 20, 30), id="TIFF"),
+        pytest.param(plain("RGB", (200, 200, 200), "AVIF", quality=100), (200, 200, 200), id="AVIF"),
+        pytest.param(plain("RGB", (200, 200, 200), "HEIF", quality=-1), (200, 200, 200), id="HEIC"),
         pytest.param(plain("L", 77, "JPEG"), (77, 77, 77), id="grey JPEG"),
         pytest.param(plain("1", 1, "PNG"), WHITE, id="1 bit"),
         pytest.param(plain("CMYK", (255, 0, 0, 0), "TIFF"), (0, 255, 255), id="CMYK: pure cyan"),
@@ -129,7 +133,7 @@ def test_of_several_frames_the_first_counts(file_format: str) -> None:
 CORNERS = {1: (0, 0), 2: (0, 1), 3: (1, 1), 4: (1, 0), 5: (0, 0), 6: (0, 1), 7: (1, 1), 8: (1, 0)}
 
 
-@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
 @pytest.mark.parametrize("orientation", CORNERS)
 @pytest.mark.parametrize("scale", [1, 8])  # 8: a JPEG is decoded at reduced scale
 def test_photos_are_made_upright(file_format: str, orientation: int, scale: int) -> None:
@@ -137,8 +141,9 @@ def test_photos_are_made_upright(file_format: str, orientation: int, scale: int)
     stored.paste("red", (0, 0, 16 * scale, 8 * scale))
     exif = Image.Exif()
     exif[274] = orientation
+    stored.info["exif"] = exif.tobytes()  # HEIC's writer makes a property of it, which counts there in place of EXIF
     size = (32, 16) if orientation < 5 else (16, 32)
-    pixels = decode(encode(stored, file_format, exif=exif), size)
+    pixels = decode(encode(stored, file_format, **({} if file_format == "HEIF" else {"exif": exif})), size)
     assert pixels.shape == (size[1], size[0], 3)
     red = pixels[..., 0] > 128
     corner = CORNERS[orientation]
@@ -198,6 +203,8 @@ def test_one_pixel_is_a_photo(file_format: str) -> None:
 # --- what is no photo
 
 JPEG = encode(noisy(32, 24), "JPEG")
+AVIF = encode(noisy(32, 24), "AVIF")
+HEIC = encode(noisy(32, 24), "HEIF")
 
 
 @pytest.mark.parametrize(
@@ -205,10 +212,12 @@ JPEG = encode(noisy(32, 24), "JPEG")
     [
         pytest.param(b"", "the file is empty (0 bytes)", id="empty"),
         pytest.param(b"hello, world", "not an image that can be read: it begins with b'hello, world'", id="text"),
-        pytest.param(b"%PDF-1.7\n", "not an image that can be read: it begins with b'%PDF-1.7\\n'", id="PDF"),
+        pytest.param(b"%PDF-1.7\n", "not an image that can be read: it is a PDF", id="PDF"),
         pytest.param(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image that can be read", id="EPS"),
         pytest.param(b"\0" * 1000, "not an image that can be read", id="zeros"),
-        pytest.param(JPEG[:20], "not an image that can be read: it begins with b'\\xff\\xd8", id="header cut"),
+        pytest.param(JPEG[:20], "not an image that can be read: it begins like JPEG, and is damaged", id="header cut"),
+        pytest.param(AVIF[:80], "not an image that can be read: it begins like AVIF, and is damaged", id="AVIF cut"),
+        pytest.param(HEIC[:80], "not an image that can be read: it begins like HEIC, and is damaged", id="HEIC cut"),
         pytest.param(JPEG[:-200], "truncated: the image data ends early", id="JPEG cut"),
         pytest.param(encode(noisy(32, 24), "PNG")[:-300], "truncated: the image data ends early", id="PNG cut"),
         pytest.param(encode(noisy(32, 24), "GIF")[:-99], "truncated: the image data ends early", id="GIF cut"),
@@ -237,6 +246,14 @@ JPEG = encode(noisy(32, 24), "JPEG")
 def test_what_is_no_photo_is_refused_with_the_reason(data: bytes, reason: str) -> None:
     with pytest.raises(PhotoError, match=re.escape(reason)):
         decode(data, (8, 8))
+
+
+def test_heic_without_what_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(PhotoError) as caught:
+        decode(HEIC, (8, 8))
+    assert str(caught.value) == "HEIC, which the package pillow-heif reads: it is not installed here"
+    assert decode(AVIF, (8, 8)).shape == (8, 8, 3)
 
 
 def test_a_photo_is_refused_by_its_bytes_before_it_is_fetched() -> None:
@@ -285,6 +302,8 @@ VALID: dict[str, bytes] = {
     "TIFF": encode(SMALL, "TIFF"),
     "LZW TIFF": encode(SMALL, "TIFF", compression="tiff_lzw"),
     "BMP": encode(SMALL, "BMP"),
+    "AVIF": encode(SMALL, "AVIF"),
+    "HEIC": encode(SMALL, "HEIF"),
 }
 
 

@@ -1,10 +1,13 @@
 """The lake's bucket, what the deployment put there, the photos, and the Glue database."""
 
+from collections.abc import Iterator
+
 from orchard.aws import read_object, split
 from orchard.cluster import jobs
 from orchard.commands.checks import Check, Failed, Subject, error_code
 from orchard.instances import INSTANCES
-from orchard.photos.listing import SUFFIXES
+from orchard.photos.listing import canonical_prefix
+from orchard.photos.sieve import SUFFIXES, Sieve
 
 _GONE = ("404", "NoSuchBucket", "NoSuchKey", "NotFound")
 _DEPLOY = "`make deploy ENV=<env>` in Orchard's repository"
@@ -85,12 +88,16 @@ def photos(subject: Subject) -> str:
     from botocore.exceptions import ClientError
 
     for prefix in subject.settings.prefixes:
-        name, key = split(prefix)
-        found = False
+        name, key = split(canonical_prefix(prefix))
+        found, sieve = False, Sieve(subject.settings.leave_out)
         try:
             pages = subject.client("s3").get_paginator("list_objects_v2").paginate(Bucket=name, Prefix=key)
             for page in pages:
-                if found := any(one["Key"].lower().endswith(SUFFIXES) for one in page.get("Contents", ())):
+                if found := any(
+                    sieve.passes(one["Key"][len(key) :])
+                    for one in page.get("Contents", ())
+                    if not one["Key"].endswith("/")
+                ):
                     break
         except ClientError as error:
             if error_code(error) in _GONE:
@@ -102,7 +109,21 @@ def photos(subject: Subject) -> str:
                 f"Upload some, in a folder a label: `aws s3 cp --recursive photos/ {prefix.rstrip('/')}/`; "
                 "or mend the setting prefixes.",
             )
-    return f"there are some under {', '.join(subject.settings.prefixes)}"
+    return "; ".join(
+        (f"there are some under {', '.join(subject.settings.prefixes)}", *_alike(subject))  # as a prefix once took them
+    )
+
+
+def _alike(subject: Subject) -> Iterator[str]:
+    """Name folders that begin like a prefix that is a folder beside them: who meant those, too, writes a ``*``."""
+    for prefix in subject.settings.prefixes:
+        name, key = split(prefix)
+        if not key or key.endswith(("/", "*")):
+            continue
+        page = subject.client("s3").list_objects_v2(Bucket=name, Prefix=key, Delimiter="/")
+        others = [one["Prefix"] for one in page.get("CommonPrefixes", ()) if one["Prefix"] != f"{key}/"]
+        if others:
+            yield f"not those under {', '.join(others[:3])}: if they are meant, too, the prefix is {prefix}*"
 
 
 def _size(subject: Subject, address: str) -> int | None:
