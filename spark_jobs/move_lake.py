@@ -20,7 +20,6 @@ import obstore
 from obstore.store import ObjectStore
 
 from orchard.lake.home import demand_name
-from orchard.lake.lease import AtWorkError, alone
 from orchard.lake.tables import NoLakeError, register
 from spark_jobs.running.objects import open_root
 from spark_jobs.running.output import end
@@ -68,13 +67,12 @@ def move_lake(location: LakeLocation) -> Moved:
     move = Move(old.pop(), new)
     tables = tuple(sorted(path.split("/")[2] for path in in_force))
     written = 0
-    with alone(location.root, "move_lake"):
-        if move.old != move.new:
-            written = _write_all(store, files, [*in_force], move)
-            if not location.is_s3:
-                _write_catalog(Path(location.root, "catalog.db"), move)
-        if location.is_s3:
-            register(location.root, location.database, [f"{location.root}/{path}" for path in in_force])
+    if move.old != move.new:
+        written = _write_all(store, files, [*in_force], move)
+        if not location.is_s3:
+            _write_catalog(Path(location.root, "catalog.db"), move)
+    if location.is_s3:
+        register(location.root, location.database, [f"{location.root}/{path}" for path in in_force])
     return Moved(move.old, move.new, tables, written)
 
 
@@ -171,7 +169,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         demand_name(args.database)
         moved = move_lake(LakeLocation.parse(args.lake, args.database))
-    except (ValueError, AtWorkError) as error:
+    except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if moved.old == moved.new and not moved.files:
