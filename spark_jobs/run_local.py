@@ -281,7 +281,15 @@ def main(argv: Sequence[str] | None = None) -> int:
                 leave_out=LEAVE_OUT if args.leave_out is None else args.leave_out,
                 mass_deletion_meant=args.mass_deletion_meant,
             )
-    except (ValueError, NotADirectoryError, AtWorkError, ConflictError, ExtractorError, MassDeletionError) as error:
+    except (
+        ValueError,
+        NotADirectoryError,
+        AtWorkError,
+        ConflictError,
+        PermissionError,
+        ExtractorError,
+        MassDeletionError,
+    ) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

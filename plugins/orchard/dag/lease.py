@@ -71,7 +71,10 @@ class TakeLakeSensor(BaseSensorOperator):
         run = context["dag_run"]
         mine = lease(settings.root, settings.region, holder(run.dag_id, run.run_id))
         check_bucket(mine.s3, settings.root)
-        other = mine.take()
+        try:
+            other = mine.take()
+        except PermissionError as error:
+            raise AirflowFailException(str(error)) from error
         if other is None:
             self.log.info("The lake %s is this run's.", settings.root)
             return settings.root
@@ -123,7 +126,7 @@ class LakeTrigger(BaseTrigger):
                 if other.holder != shown:
                     shown = other.holder
                     self.log.info("Waiting for %s.", other)
-        except (BotoCoreError, ClientError) as error:
+        except (BotoCoreError, ClientError, PermissionError) as error:
             self.log.warning("%s", error)
         yield TriggerEvent({"until": self.until})  # type: ignore[no-untyped-call]
 
@@ -146,7 +149,7 @@ class Renewal:
             self._lease = self._lease or await sync_to_async(lease)(*self._names)
             if not await sync_to_async(self._lease.renew)():
                 log.warning("The lake %s is not this run's any more: another may work on it, too.", self._lease.root)
-        except (BotoCoreError, ClientError) as error:
+        except (BotoCoreError, ClientError, PermissionError) as error:
             log.warning("The lease of the lake could not be renewed: %s", error)
 
 

@@ -131,6 +131,9 @@ class Lease:
             answer = self.s3.get_object(**self._file)
         except self.s3.exceptions.NoSuchKey:
             return None, None
+        except self.s3.exceptions.ClientError as error:
+            self._demand_access(error)
+            raise
         said = json.loads(answer["Body"].read())
         renewed = answer["LastModified"]
         ends = renewed + timedelta(seconds=said["term"])
@@ -150,8 +153,17 @@ class Lease:
         except self.s3.exceptions.ClientError as error:
             if error.response["Error"]["Code"] in _LOST:
                 return False
+            self._demand_access(error)
             raise
         return True
+
+    def _demand_access(self, error: Any) -> None:
+        """Say who is to do what where S3 denies access, as it does with policies of a version without leases."""
+        if error.response["Error"]["Code"] in ("AccessDenied", "403"):
+            raise PermissionError(
+                f"{self.root}/lease.json: access is denied, {error}. Whoever works on a lake writes there that it "
+                "does: allow s3:GetObject and s3:PutObject on it, as `make deploy` does for Airflow."
+            ) from error
 
     @property
     def _file(self) -> dict[str, str]:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from orchard.lake.lease import AtWorkError, Lease, alone
@@ -94,6 +95,27 @@ def test_a_process_has_a_lake_to_itself(aws: Aws, root: str, tmp_path: Path) -> 
             raise KeyError
         with alone(place, "run_local"):
             pass
+
+
+def test_with_policies_of_before(aws: Aws, root: str, bucket: str) -> None:
+    """They let Airflow read the lake, and write what it knew of."""
+    iam = aws.client("iam")
+    iam.create_user(UserName=bucket)
+    key = iam.create_access_key(UserName=bucket)["AccessKey"]
+    reads = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [reads]})
+    keys = {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
+    lease = Lease(root, "ada", boto3.client("s3", endpoint_url=aws.url, **keys))
+    for policies in ([], [policy]):
+        for one in policies:
+            iam.put_user_policy(UserName=bucket, PolicyName="before", PolicyDocument=one)
+        with pytest.raises(PermissionError) as denied:
+            lease.take()
+        assert str(denied.value).startswith(f"{root}/lease.json: access is denied, An error occurred (AccessDenied)")
+        assert str(denied.value).endswith(
+            ". Whoever works on a lake writes there that it does: allow s3:GetObject and s3:PutObject on it, "
+            "as `make deploy` does for Airflow."
+        )
 
 
 def test_it_is_renewed_meanwhile(s3: Any, root: str, bucket: str, caplog: pytest.LogCaptureFixture) -> None:
