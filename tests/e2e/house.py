@@ -128,6 +128,19 @@ class House:
             assert time.monotonic() < until, f"{name} goes on after signal {number}"
             time.sleep(0.1)
 
+    @contextmanager
+    def silent_service(self, name: str) -> Iterator[None]:
+        """Stop a service of Airflow, and all that it started, in the middle of what they do; let them go on later."""
+        service = self._service(name)
+        processes = [service, *service.children(recursive=True)]
+        for one in processes:
+            one.suspend()
+        try:
+            yield
+        finally:
+            for one in processes:
+                one.resume()
+
     def start_service(self, name: str) -> None:
         """Start a service again: `airflow standalone` does not."""
         command, log = [sys.executable, "-m", "airflow", name], self.airflow.log_file

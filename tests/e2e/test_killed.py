@@ -35,6 +35,30 @@ def test_all_of_airflow_then_its_services(house: House, lake: LakeUnderTest) -> 
     assert tries == dict.fromkeys(tries, 1) | {"extract": 2}
 
 
+def test_a_triggerer_that_was_only_silent(house: House, lake: LakeUnderTest) -> None:
+    """Another one takes its tasks over; when it goes on, Airflow tells it to cancel their steps."""
+
+    def holder() -> int | None:
+        trigger = house.client.tasks(DAILY, run_id)["reduce"]["trigger"]
+        return trigger and trigger["triggerer_id"]
+
+    lake.put(PHOTOS)
+    house.faults({"step": "reduce .*", "do": "delay", "seconds": 180})
+    run_id = lake.trigger()
+    house.wait_for_task(run_id, "reduce", "deferred")
+    wait_until(holder)
+    first = holder()
+    with house.silent_service("triggerer"):
+        house.start_service("triggerer")
+        wait_until(lambda: holder() not in (None, first), 180)
+    logs = house.airflow.home / "logs" / f"dag_id={DAILY}" / f"run_id={run_id}" / "task_id=reduce"
+    wait_until(lambda: any("is let go on" in log.read_text() for log in logs.glob("*.trigger.*.log")))
+    house.kill_service("triggerer")  # the first: one is enough
+    run = house.wait(run_id)
+    lake.assert_done_once(run, PHOTOS)
+    assert run.tries["reduce"] == 1
+
+
 def test_emr_while_a_step_runs(house: House, lake: LakeUnderTest) -> None:
     lake.put(PHOTOS)
     run_id = lake.trigger()
