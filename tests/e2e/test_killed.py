@@ -23,16 +23,21 @@ def test_all_of_airflow_then_its_services(house: House, lake: LakeUnderTest) -> 
     house.start_airflow()
 
     house.wait_for_task(run_id, "reduce", "deferred")
-    house.kill_service("triggerer", signal.SIGTERM)  # as in a deployment
-    house.start_service("triggerer")
-    for service in ("triggerer", "scheduler"):
-        house.kill_service(service)
-        house.start_service(service)
+    told = len(house.airflow.news())
+    for service, number in (
+        ("triggerer", signal.SIGTERM),  # as in a deployment
+        ("triggerer", signal.SIGKILL),
+        ("scheduler", signal.SIGKILL),
+    ):
+        house.wait_for_service(service, house.kill_service(service, number))
 
     run = house.wait(run_id)
     lake.assert_done_once(run, PHOTOS)
     tries = {task: run.tries[task] for task, state in run.states.items() if state != "skipped"}
     assert tries == dict.fromkeys(tries, 1) | {"extract": 2}
+    said = house.airflow.news()[told:]
+    assert said[-1] == "Airflow's scheduler was ended by signal 9, and is started again."
+    assert [line.split()[1] for line in said] == ["triggerer", "triggerer", "scheduler"]
 
 
 def test_emr_while_a_step_runs(house: House, lake: LakeUnderTest) -> None:
