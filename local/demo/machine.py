@@ -113,8 +113,8 @@ class Machine:
         DiedError
         """
         if self.process.poll() is not None:
-            log = self.airflow.log_file
-            raise DiedError(f"Airflow has ended. The end of {log}:\n{log.read_text(errors='replace')[-3000:]}")
+            log, why = self.airflow.log_file, " ".join(self.airflow.news()[-1:])
+            raise DiedError(f"Airflow has ended. {why}\nThe end of {log}:\n{log.read_text(errors='replace')[-3000:]}")
         if not self.stack.answers:
             raise DiedError(f"The AWS of this machine has ended; see {self.stack.data}/*.log")
 
