@@ -293,6 +293,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        logging.disable()  # a thread that waited for Java would still say that it is gone
         print("\ninterrupted: nothing is lost; the same command does the rest", file=sys.stderr)
         return 130
     except Exception as error:

@@ -48,7 +48,10 @@ def ended_by_interrupt() -> Iterator[None]:
     def end(number: int, frame: object) -> None:
         nonlocal interrupted
         interrupted = True
-        logging.disable()  # whoever waits for Java now would say that it is gone
+        # Whoever waits for Java now would say that it is gone.
+        logging.disable()
+        if context := SparkContext._active_spark_context:
+            context._accumulatorServer.handle_error = lambda *_: None  # type: ignore[method-assign]
         java.kill()  # asked to end, it would say what it could not finish
         raise KeyboardInterrupt
 

@@ -111,10 +111,11 @@ def test_days_of_growth(small_artefact: Path, tmp_path: Path, run_local: RunLoca
     assert done == Sums(asked=7, relabelled=7)
     assert label_rule(catalog, "orchard") == rule
 
-    answer = call("recognise", paths[2], "--lake", lake, "--json")
+    answer = call("recognise", paths[2], f"file://{paths[2]}", paths[2], "--lake", lake, "--json")
     assert answer.returncode == 0, answer.stderr
-    (one,) = json.loads(answer.stdout)
-    assert one["photo"] == str(paths[2])
+    one, address, again = json.loads(answer.stdout)
+    assert [one["photo"], address["photo"]] == [str(paths[2]), f"file://{paths[2]}"]
+    assert one == again == address | {"photo": str(paths[2])}
     assert [set(label) for label in one["labels"]] == [{"label", "probability"}] * 3
     assert sum(label["probability"] for label in one["labels"]) == pytest.approx(1.0)
     nearest = one["neighbours"][0]

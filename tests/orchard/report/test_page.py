@@ -245,6 +245,13 @@ def test_two_days_of_a_real_lake(small_artefact: Path, tmp_path: Path, grow: Cal
     assert thumbnail.format == "JPEG"
     assert max(thumbnail.size) <= 96
 
+    # What it says of reading the lake works as it stands.
+    _, _, said = page.text.partition("with time travel.")
+    read: dict[str, Any] = {}
+    exec(said.partition("Without a catalog: /")[0], read)
+    assert (len(read["photos"]), len(read["rejects"]), len(read["plain"])) == (27, 3, 27)
+    assert dict(read["labels"])[label.name] == 9
+
     runs = page.table("Runs of this extractor")
     assert [row[0].partition(" UTC")[2] for row in runs[1:]] == [second["run_id"], first["run_id"]]
     assert [row[1:6] for row in runs[1:]] == [["7", "0", "1", "3", "27"], ["24", "0", "0", "0", "24"]]
@@ -478,7 +485,7 @@ def test_a_lake_in_s3(aws: Any, bucket: str) -> None:
         ["2", "0.1", "5.00%", "96.00%", "reaches 95%"],
     ]
     assert 'lake = load_catalog("orchard", type="glue")' in page.text
-    assert f"photos = lake.load_table('{database}.coordinates').scan().to_pandas()" in page.text
+    assert f"photos = lake.load_table('{database}.coordinates').scan(mine).to_pandas()" in page.text
 
 
 def test_what_is_said_twice_agrees() -> None:
