@@ -167,6 +167,7 @@ def _steps(
         "label_rule": found.rule if found else batch and batch.label_rule,
         "left_out": sum(found.left_out.values()) if found else None,
         "left_out_kinds": json.dumps(found.left_out) if found else None,
+        "notes": json.dumps(found.notes) if found else None,
         "unmade": "\n".join(reduced.unmade) or None,
     }
     row |= dict.fromkeys(set(RUNS.column_names) - row.keys())  # what only a rented cluster has
@@ -194,6 +195,7 @@ def describe(done: Done) -> str:
         )
         if found.unlabelled:
             lines.append(f"  no label    {without_label(found.unlabelled, found.rule, found.examples)}")
+        lines += [f"  note        {note}" for note in found.notes]
     if done.extracted is None or done.reduced is None:
         return "\n".join([*lines, "  nothing to do"])
     extracted, reduced = done.extracted, done.reduced

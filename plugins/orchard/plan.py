@@ -36,7 +36,7 @@ class Plan:
         Whether nodes beside the first are wanted at spot prices.
     maintain, keep_days : bool, float
         Whether the tables are maintained, too, and for how long snapshots stay then.
-    relabelled, unlabelled, examples, label_rule, left_out
+    relabelled, unlabelled, examples, label_rule, left_out, notes
         See `orchard.photos.discovery.Found`.
     """
 
@@ -73,6 +73,7 @@ class Plan:
     examples: tuple[str, ...] = ()
     label_rule: str = "parent"
     left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -91,7 +92,7 @@ class Plan:
                 "There is no plan: find_new_photos is marked as success, and has left none. "
                 "Clear find_new_photos, with Downstream."
             )
-        lists = {name: tuple(values.get(name, ())) for name in ("instance_types", "examples")}
+        lists = {name: tuple(values.get(name, ())) for name in ("instance_types", "examples", "notes")}
         return cls(**{**values, **lists})
 
     @property
@@ -115,6 +116,7 @@ class Plan:
         ]
         if self.unlabelled:
             lines.append(f"  no label {without_label(self.unlabelled, self.label_rule, self.examples)}")
+        lines += [f"  note     {note}" for note in self.notes]
         if self.why is None:
             return "\n".join([*lines, "  nothing to do: no cluster is rented"])
         several = len(self.instance_types) > 1 or self.spot

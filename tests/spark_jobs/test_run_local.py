@@ -43,7 +43,7 @@ def test_days_of_growth(small_artefact: Path, tmp_path: Path, run_local: RunLoca
     (first,) = run_local(photos, "--lake", lake, "--extractor", small_artefact, "--components", "5")
     assert first["found"] == {
         **{"listed": 24, "added": 24, "changed": 0, "deleted": 0, "left": 0, "relabelled": 0},
-        **{"unlabelled": 0, "examples": [], "rule": "parent", "left_out": {}},
+        **{"unlabelled": 0, "examples": [], "rule": "parent", "left_out": {}, "notes": []},
     }
     assert (first["extracted"]["embedded"], first["reduced"]["components"]) == (24, 5)
 
@@ -59,7 +59,7 @@ def test_days_of_growth(small_artefact: Path, tmp_path: Path, run_local: RunLoca
     assert second["found"] == {
         **{"listed": 29, "added": 4, "changed": 1, "deleted": 1, "left": 0, "relabelled": 0},
         **{"unlabelled": 1, "examples": [f"file://{photos}/top.jpg"], "rule": "parent"},
-        "left_out": {"of macOS": 2},
+        **{"left_out": {"of macOS": 2}, "notes": []},
     }
     assert (second["extracted"]["embedded"], second["extracted"]["rejected"]) == (3, 2)
     assert [Path(uri).name for uri, _ in second["rejects"]] == ["bad.jpg", "top.jpg"]

@@ -30,7 +30,7 @@ def test_days_of_growth(
     arguments = (f"s3://{bucket}/photos/", "--lake", f"s3://{bucket}/lake", "--database", "fruits", "--components", "3")
 
     (first,) = run_local(*arguments, "--extractor", small_artefact)
-    known = {"relabelled": 0, "unlabelled": 0, "examples": [], "rule": "parent", "left_out": {}}
+    known = {"relabelled": 0, "unlabelled": 0, "examples": [], "rule": "parent", "left_out": {}, "notes": []}
     assert first["found"] == {"listed": 17, "added": 17, "changed": 0, "deleted": 0, "left": 0, **known}
     assert (first["extracted"]["embedded"], first["extracted"]["rejected"]) == (16, 1)
 

@@ -162,5 +162,6 @@ def run_row(
         "label_rule": plan.label_rule,
         "left_out": sum(plan.left_out.values()),
         "left_out_kinds": json.dumps(plan.left_out),
+        "notes": json.dumps(plan.notes),
         "unmade": "\n".join(unmade) or None,
     }

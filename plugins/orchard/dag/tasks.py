@@ -81,8 +81,8 @@ def make_plan(dag_id: str, dag_run_id: str, params: Mapping[str, Any]) -> Plan:
     except (MassDeletionError, ValueError) as error:
         raise AirflowFailException(str(error)) from error
     find_seconds = time.monotonic() - started
-    if found.listed == sum(found.left_out.values()):
-        _LOG.warning("No photo at all is under %s: is that where they are?", ", ".join(settings.prefixes))
+    for note in found.notes:
+        _LOG.warning("%s", note)
     options = step_options(settings, wishes)
     why = reason(
         found.added + found.changed + found.deleted,
@@ -104,6 +104,7 @@ def make_plan(dag_id: str, dag_run_id: str, params: Mapping[str, Any]) -> Plan:
         engine=settings.engine,
         listed=found.listed,
         left_out=found.left_out,
+        notes=found.notes,
         added=found.added,
         changed=found.changed,
         deleted=found.deleted,

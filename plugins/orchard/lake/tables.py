@@ -127,6 +127,7 @@ RUNS = _schema(
     left_out=LongType(),  # files that are no photos by their names; of those listed
     left_out_kinds=StringType(),  # how many of each kind, as JSON
     unmade=StringType(),  # what could not be made beside the tables, and why, a line each
+    notes=StringType(),  # what a person should know of the listing, as a JSON list of sentences
 )
 
 

@@ -13,14 +13,16 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyiceberg.expressions import And, EqualTo, Or, StartsWith
+from pyiceberg.expressions import And, EqualTo, Not, Or, StartsWith
 
 from orchard.lake.scratch import scratch
 from orchard.lake.tables import append, table_or_none
 from orchard.photos.label import PARENT, LabelRule
 from orchard.photos.listing import SCHEMA, canonical_prefix, list_photos
 from orchard.photos.losses import check_losses
+from orchard.photos.notes import notes
 from orchard.photos.sieve import LEAVE_OUT, Sieve
+from orchard.photos.strays import take_out
 
 _LOG = logging.getLogger("find_new_photos")
 _ROWS = 500_000  # rows of a batch that are held at once, some 100 MB
@@ -47,6 +49,8 @@ class Found:
         By which the labels were found.
     left_out : dict of str to int
         Files of the listing that are no photos by their names, by kind (`orchard.photos.sieve`).
+    notes : tuple of str
+        What else a person should know of the listing (`orchard.photos.notes`). A run done again has none.
     """
 
     listed: int
@@ -59,6 +63,7 @@ class Found:
     examples: tuple[str, ...] = ()
     rule: str = PARENT.text
     left_out: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def photos(self) -> int:
@@ -111,6 +116,7 @@ def find(
     mass_deletion_meant: bool = False,
     limit: int | None = None,
     leave_out: Sequence[str] = LEAVE_OUT,
+    taken_out: str | None = None,
     s3: Any = None,
     write: bool = True,
 ) -> Found:
@@ -129,6 +135,8 @@ def find(
         the others for later runs. Deletions and photos with another label are taken all.
     leave_out : sequence of str
         Patterns of names that are left out, `orchard.photos.sieve.OTHERS`.
+    taken_out : str, optional
+        A prefix, none of `prefixes`, whose photos leave the lake; `mass_deletion_meant` where some are still there.
     s3 : S3 client of boto3, optional
         What buckets are listed with; default: boto3's own.
     write : bool
@@ -139,7 +147,7 @@ def find(
     MassDeletionError
         See `mass_deletion_meant`.
     ValueError
-        Without any prefix, for one in the lake, or for a limit below 1.
+        Without any prefix, for one in the lake, for a limit below 1, or for nothing to take out.
     """
     if not prefixes:
         raise ValueError("Expected at least one prefix, s3://bucket/prefix or a folder, got none.")
@@ -165,9 +173,12 @@ def find(
         if not mass_deletion_meant:
             check_losses(db, canonical, rule)
         db.execute(_COMPARE)
+        if taken_out is not None:
+            take_out(db, taken_out, canonical, meant=mass_deletion_meant, s3=s3)
         left = 0
         if limit is not None:
             ((left,),) = db.execute(_LEAVE, [limit]).fetchall()
+        told = notes(db, canonical, s3)
         if write:
             append(batches, _batch_rows(db, run_id, extractor_id, rule))
         ((total, labelled),) = db.execute("SELECT count(*), count(label) FROM listed").fetchall()
@@ -175,7 +186,8 @@ def find(
         added, changed, deleted, relabelled = _count(db, "batch")
     examples = tuple(uri for (uri,) in none)
     listed, left_out = total + sieve.left_out.total(), dict(sorted(sieve.left_out.items()))
-    return Found(listed, added, changed, deleted, left, relabelled, total - labelled, examples, rule.text, left_out)
+    counts = (listed, added, changed, deleted, left, relabelled, total - labelled)
+    return Found(*counts, examples, rule.text, left_out, told)
 
 
 def _fixed(
@@ -203,20 +215,22 @@ def _count(db: duckdb.DuckDBPyConnection, batch: str) -> list[int]:
 def _load_known(
     db: duckdb.DuckDBPyConnection, catalog: Catalog, database: str, extractor_id: str, prefixes: Sequence[str]
 ) -> None:
-    """Load what the lake holds under the prefixes, embedded or rejected, for this extractor.
+    """Load what the lake holds, embedded or rejected, for this extractor: under the prefixes, and `elsewhere`.
 
     `judged` says that `label` was found by the rule of then: none for a photo that was rejected for just that.
     """
-    db.execute("CREATE TABLE known (uri VARCHAR, etag VARCHAR, label VARCHAR, judged BOOLEAN)")
-    under = [StartsWith("uri", prefix) for prefix in prefixes]
-    where = And(EqualTo("extractor_id", extractor_id), Or(*under) if len(under) > 1 else under[0])
-    for name, column, found in (
-        ("embeddings", "label", "label, true"),
-        ("rejects", "reason", "NULL, starts_with(reason, 'no label')"),
-    ):
-        if (table := table_or_none(catalog, database, name)) is not None:
-            db.register("part", table.scan(where, selected_fields=("uri", "etag", column)).to_arrow_batch_reader())
-            db.execute(f"INSERT INTO known SELECT uri, etag, {found} FROM part")
+    each = [StartsWith("uri", prefix) for prefix in prefixes]
+    under = Or(*each) if len(each) > 1 else each[0]
+    for into, there in (("known", under), ("elsewhere", Not(under))):
+        db.execute(f"CREATE TABLE {into} (uri VARCHAR, etag VARCHAR, label VARCHAR, judged BOOLEAN)")
+        where = And(EqualTo("extractor_id", extractor_id), there)
+        for name, column, found in (
+            ("embeddings", "label", "label, true"),
+            ("rejects", "reason", "NULL, starts_with(reason, 'no label')"),
+        ):
+            if (table := table_or_none(catalog, database, name)) is not None:
+                db.register("part", table.scan(where, selected_fields=("uri", "etag", column)).to_arrow_batch_reader())
+                db.execute(f"INSERT INTO {into} SELECT uri, etag, {found} FROM part")
 
 
 def _batch_rows(db: duckdb.DuckDBPyConnection, run_id: str, extractor_id: str, rule: LabelRule) -> Iterator[pa.Table]:

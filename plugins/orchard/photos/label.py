@@ -3,12 +3,17 @@
 A key is the path of the photo below its bucket, or below the folder of photos that was named, with slashes. The rule is
 `parent` (the folder that the photo stands in), `parent/2` (the folder above that, and so on), or a regular expression
 of Python's with a group, which is searched in the key. Nothing here reads a photo, or knows the lake.
+
+Labels that look alike are one: a key is read in Unicode's composed form (NFC; a Mac's disks, and archives made there,
+hold names decomposed), and blanks at a label's ends are cut off. The key of the photo stays as it is.
 """
 
 import re
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
 
 _PARENT = re.compile(r"parent(?:/([0-9]{1,3}))?")
 EXPECTED = (
@@ -40,7 +45,8 @@ class LabelRule:
     text : str
         The rule as a person writes it; rules of the same text are the same.
     find : callable
-        Gives the label of a key; None where it has none. A label is never empty, and may hold slashes.
+        Gives the label of a key; None where it has none. A label is never empty, has no blanks at its ends, is NFC,
+        and may hold slashes.
     """
 
     text: str
@@ -59,14 +65,21 @@ class LabelRule:
             levels = int(parent[1] or 1)
             if not levels:
                 raise LabelError(text, "levels are counted from 1")
-            return cls("parent" if levels == 1 else f"parent/{levels}", partial(_folder, levels))
+            return cls(
+                "parent" if levels == 1 else f"parent/{levels}", partial(_one_spelling, partial(_folder, levels))
+            )
         try:
-            pattern = re.compile(text)
+            pattern = re.compile(unicodedata.normalize("NFC", text))
         except (re.error, OverflowError, RecursionError) as error:  # the latter two of numbers and nesting too large
             raise LabelError(text, f"it is no regular expression ({error})") from error
         if not pattern.groups:
             raise LabelError(text, "it has no group to take the label from")
-        return cls(text, partial(_group, pattern, "label" in pattern.groupindex))
+        return cls(text, partial(_one_spelling, partial(_group, pattern, "label" in pattern.groupindex)))
+
+
+def _one_spelling(find: Callable[[str], str | None], key: str) -> str | None:
+    label = find(unicodedata.normalize("NFC", key))
+    return label.strip() or None if label else None
 
 
 def _folder(levels: int, key: str) -> str | None:
@@ -83,6 +96,19 @@ def _group(pattern: re.Pattern[str], named: bool, key: str) -> str | None:
 
 
 PARENT = LabelRule.parse("parent")
+
+
+def twins(labels: Iterable[str]) -> list[tuple[str, ...]]:
+    """Find labels that differ only in case or in blanks, and so are probably meant to be one."""
+    alike = sorted((_folded(label), label) for label in set(labels))
+    groups = (tuple(label for _, label in group) for _, group in groupby(alike, key=lambda one: one[0]))
+    return [group for group in groups if len(group) > 1]
+
+
+def _folded(label: str) -> str:
+    # NFKC makes one of all blanks, wide letters and the like; what has no width is of category Cf.
+    text = "".join(unicodedata.normalize("NFKC", label).casefold().split())
+    return "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
 
 
 def without_label(photos: int, rule: str, examples: Sequence[str]) -> str:

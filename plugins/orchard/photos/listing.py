@@ -45,9 +45,7 @@ class Photo(NamedTuple):
 
 
 def canonical_prefix(prefix: str) -> str:
-    """Return the beginning that all uris under a prefix share: ``s3://bucket/...`` or ``file:///folder/``.
-
-    A prefix is a folder, with a slash at its end or without; in S3, one with ``*`` at its end is how keys begin.
+    """Return `uri_prefix` of a place that can be listed.
 
     Raises
     ------
@@ -56,14 +54,10 @@ def canonical_prefix(prefix: str) -> str:
     NotADirectoryError
         There is no such folder.
     """
-    if prefix.startswith("s3://"):
-        bucket, _, key = prefix.removeprefix("s3://").partition("/")
-        if not bucket.rstrip("*"):
-            raise ValueError(f"{prefix}: expected s3://bucket or s3://bucket/prefix.")
-        if key.endswith("*"):
-            return f"s3://{bucket}/{key.removesuffix('*')}"
-        return f"s3://{bucket}/{key}" + ("/" if key and not key.endswith("/") else "")
-    folder = Path(prefix.removeprefix("file://")).resolve()
+    uri = uri_prefix(prefix)
+    if uri.startswith("s3://"):
+        return uri
+    folder = Path(uri.removeprefix("file://"))
     if not folder.is_dir():
         raise NotADirectoryError(f"{prefix}: expected a folder of photos, one folder a label; there is no such folder.")
     if lake := next((one for one in (folder, *folder.parents) if _is_lake(str(one))), None):
@@ -71,7 +65,22 @@ def canonical_prefix(prefix: str) -> str:
             f"{prefix}: expected a folder of photos beside the lake, got one in the lake {lake}, whose own pictures "
             "would be taken for photos."
         )
-    return f"file://{folder}/".replace("file:////", "file:///")
+    return uri
+
+
+def uri_prefix(prefix: str) -> str:
+    """Return the beginning that all uris under a prefix share: ``s3://bucket/...`` or ``file:///folder/``.
+
+    A prefix is a folder, with a slash at its end or without; in S3, one with ``*`` at its end is how keys begin.
+    """
+    if prefix.startswith("s3://"):
+        bucket, _, key = prefix.removeprefix("s3://").partition("/")
+        if not bucket.rstrip("*"):
+            raise ValueError(f"{prefix}: expected s3://bucket or s3://bucket/prefix.")
+        if key.endswith("*"):
+            return f"s3://{bucket}/{key.removesuffix('*')}"
+        return f"s3://{bucket}/{key}" + ("/" if key and not key.endswith("/") else "")
+    return f"file://{Path(prefix.removeprefix('file://')).resolve()}/".replace("file:////", "file:///")
 
 
 def list_photos(

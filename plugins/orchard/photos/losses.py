@@ -7,7 +7,7 @@ import duckdb
 from orchard.photos.label import LabelRule
 
 MISSING_SHARE = 0.2  # of what the lake holds under a prefix: more missing than that is taken for an accident
-_MEANT = "say so: --mass-deletion-meant, or the Param mass_deletion_meant of the DAG."
+MEANT = "say so: --mass-deletion-meant, or the Param mass_deletion_meant of the DAG."
 # Of what the lake holds under a prefix: all, what is not there any more, and what loses its label.
 _LOSSES = """
 SELECT count(*), count(*) FILTER (l.uri IS NULL),
@@ -34,11 +34,11 @@ def check_losses(db: duckdb.DuckDBPyConnection, prefixes: Sequence[str], rule: L
             raise MassDeletionError(
                 f"{missing:,} of the {known:,} photos that the lake holds under {prefix} are not there any more: "
                 f"more than {MISSING_SHARE:.0%}, so nothing is deleted and the run stops. If an upload or a mount "
-                f"failed, mend it and run again; if they were meant to go, {_MEANT}"
+                f"failed, mend it and run again; if they were meant to go, {MEANT}"
             )
         if unlabelled > MISSING_SHARE * known:
             raise MassDeletionError(
                 f"{unlabelled:,} of the {known:,} photos that the lake holds under {prefix} would lose their label by "
                 f"the rule {rule.text}: more than {MISSING_SHARE:.0%}, so their embeddings stay and the run stops. "
-                f"Mend the rule (setting or option label), or list the folder above; if it is meant, {_MEANT}"
+                f"Mend the rule (setting or option label), or list the folder above; if it is meant, {MEANT}"
             )

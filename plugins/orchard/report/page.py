@@ -219,6 +219,7 @@ def render(report: Report) -> str:
         row=report.row,
         this=report.runs[-1],
         left_out=told(json.loads(report.row["left_out_kinds"] or "{}")),
+        notes=json.loads(report.row["notes"] or "[]"),
         version=__version__,
         keep=KEEP,
         few=figures.FEW,

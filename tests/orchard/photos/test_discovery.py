@@ -67,6 +67,7 @@ class Place:
         rule: str = "parent",
         meant: bool = False,
         limit: int | None = None,
+        taken_out: str | None = None,
     ) -> Found:
         prefixes = [self.top + part for part in below or ("",)]
         return find(
@@ -74,6 +75,7 @@ class Place:
             rule=LabelRule.parse(rule),
             mass_deletion_meant=meant,
             limit=limit,
+            taken_out=taken_out,
         )
 
     def rows(self, run_id: str, extractor: str = "e1") -> list[dict[str, Any]]:
@@ -255,6 +257,40 @@ def test_a_run_done_again_keeps_its_batch(place: Place) -> None:
     assert place.find("r2", meant=True) == Found(listed=3, added=2, changed=1, deleted=5)
 
 
+def test_a_prefix_that_moved_is_told_and_taken_out(place: Place) -> None:
+    place.fill(*(f"old/Apple/{i}.jpg" for i in range(3)), "other/Pear/1.jpg")
+    place.know()
+    for i in range(3):
+        place.remove(f"old/Apple/{i}.jpg")
+        place.put(f"new/Apple/{i}.jpg", f"old/Apple/{i}.jpg".encode())
+    prefixes = ("new", "other")
+    found = place.find("r1", *prefixes)
+    assert (found.added, found.deleted) == (3, 0)
+    assert found.notes[0] == (
+        f"The lake holds 3 photos under {place.top}old/Apple/, which is not among the prefixes given: 0 still there. "
+        f"What the lake holds stays; --take-out {place.top}old/Apple/ (the Param take_out of the DAG) takes it out."
+    )
+    with pytest.raises(ValueError, match=r"expected to take out a prefix that is not among those given"):
+        place.find("r2", *prefixes, taken_out=f"{place.top}other/")
+    assert place.batch("r2") == {}
+    assert place.find("r2", *prefixes, taken_out=f"{place.top}old").notes == ()
+    assert place.batch("r2") == {
+        **{f"new/Apple/{i}.jpg": "add" for i in range(3)},
+        **{f"old/Apple/{i}.jpg": "delete" for i in range(3)},
+    }
+
+
+def test_labels_of_an_older_lake_are_spelt_anew(disk: Place) -> None:
+    disk.fill("Pe\u0302che /1.jpg", "Fig/2.jpg")
+    disk.know()
+    table = disk.catalog.load_table((disk.database, "embeddings"))
+    rows = table.scan().to_arrow()
+    older = [{"P\u00eache": "Pe\u0302che "}.get(label, label) for label in rows["label"].to_pylist()]
+    table.overwrite(rows.set_column(rows.column_names.index("label"), "label", pa.array(older)))
+    assert disk.find().relabelled == 1
+    assert disk.labels() == {"Pe\u0302che /1.jpg": ("relabel", "P\u00eache")}
+
+
 def test_another_extractor_has_seen_nothing(disk: Place) -> None:
     disk.fill("Apple/1.jpg", "Apple/2.jpg")
     disk.know(extractor="e1")
@@ -416,7 +452,12 @@ def test_photos_elsewhere_in_the_lake_are_left_alone(disk: Place) -> None:
     disk.know()
     for path in ("photos-old/a/2.jpg", "other/a/3.jpg", "photos/4.jpg"):
         disk.remove(path)
-    assert disk.find("r1", "photos/", meant=True) == Found(listed=1, added=0, changed=0, deleted=1)
+    found = disk.find("r1", "photos/", meant=True)
+    assert replace(found, notes=()) == Found(listed=1, added=0, changed=0, deleted=1)
+    assert [note.partition(",")[0].replace(disk.top, "") for note in found.notes] == [
+        "The lake holds 1 photo under other/a/",
+        "The lake holds 1 photo under photos-old/a/",
+    ]
     assert disk.batch() == {"photos/4.jpg": "delete"}
 
 
@@ -709,7 +750,7 @@ def listing(changed):
         for start in range(0, N, STEP):
             ids = range(start, min(N, start + STEP))
             uris = [f"{prefix}some-folder/label-{i % 131}/photo-{i:012}-abcdef.jpg" for i in ids]
-            etags = [f'"{i + (changed and i % 10 == 0):032x}"' for i in ids]
+            etags = [f'"{i + 10**9 * (changed and i % 10 == 0):032x}"' for i in ids]
             labels = [f"label-{i % 131 + (changed and i % 10 == 1)}" for i in ids]
             columns = [uris, etags, [1] * len(ids), [datetime(2026, 1, 1, tzinfo=UTC)] * len(ids), labels]
             yield pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, SCHEMA)], schema=SCHEMA)

@@ -1,10 +1,11 @@
+import unicodedata
 import warnings
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchard.photos.label import LabelError, LabelRule, without_label
+from orchard.photos.label import LabelError, LabelRule, twins, without_label
 
 # Names as they may stand in a key; a folder's is not empty, and no dots.
 names = st.text(st.characters(exclude_characters="/", codec="utf-8"), min_size=1).filter(
@@ -40,6 +41,13 @@ def label(rule: str, key: str) -> str | None:
         ("parent", "a//b.jpg", "a"),
         ("parent/2", "a//b/./../1.jpg", "a"),
         ("(?i)/(apple)/", "x/APPLE/1.jpg", "APPLE"),
+        ("parent", "P\u00eache/1.jpg", "P\u00eache"),
+        ("parent", "Pe\u0302che/1.jpg", "P\u00eache"),
+        ("parent/2", " Pe\u0302che \u00a0/ripe/1.jpg", "P\u00eache"),
+        ("(P\u00eache)", "Pe\u0302che_1.jpg", "P\u00eache"),
+        ("(Pe\u0302che)", "P\u00eache_1.jpg", "P\u00eache"),
+        ("([^_]+)_", "Apple Red _1.jpg", "Apple Red"),
+        ("parent", " /1.jpg", None),
     ],
 )
 def test_labels(rule: str, key: str, expected: str | None) -> None:
@@ -48,7 +56,7 @@ def test_labels(rule: str, key: str, expected: str | None) -> None:
 
 @given(folders, names, st.integers(1, 6))
 def test_so_many_levels_up(above: list[str], name: str, levels: int) -> None:
-    expected = above[-levels] if levels <= len(above) else None
+    expected = unicodedata.normalize("NFC", above[-levels]).strip() or None if levels <= len(above) else None
     assert label(f"parent/{levels}", "/".join([*above, name])) == expected
 
 
@@ -68,7 +76,8 @@ def test_any_text_is_a_rule_or_refused(text: str, key: str) -> None:
         assert str(error).startswith(f"label {text!r}: ")
     else:
         found = rule.find(key)
-        assert found is None or (found and found in key)
+        assert found is None or (found and found == found.strip() and found in unicodedata.normalize("NFC", key))
+        assert found is None or unicodedata.is_normalized("NFC", found)
 
 
 def test_the_same_rule_is_equal() -> None:
@@ -99,6 +108,22 @@ def test_rules_that_cannot_be_meant(rule: str, why: str) -> None:
     with pytest.raises(LabelError) as caught:
         LabelRule.parse(rule)
     assert str(caught.value) == f"label {rule!r}: {why}{EXPECTED}"
+
+
+def test_probable_twins() -> None:
+    labels = [
+        "Apple Red",
+        "apple red",
+        "AppleRed",
+        "Apple Red 1",
+        "Kiwi\u200b",
+        "Kiwi",
+        "Stra\u00dfe",
+        "STRASSE",
+        "Fig",
+    ]
+    assert twins(labels) == [("Apple Red", "AppleRed", "apple red"), ("Kiwi", "Kiwi\u200b"), ("STRASSE", "Stra\u00dfe")]
+    assert twins(["Apple 1", "Apple 2", "Apple 1"]) == []
 
 
 def test_photos_without_a_label_are_told() -> None:
