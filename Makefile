@@ -66,9 +66,10 @@ SIZE_spark4 := 1.2 GB, 0.8 GB of them downloaded
 	@.venv-spark4/bin/python -m local.jars jars-spark4.lock .jars-spark4
 	@touch $@
 
-demo: setup ## the whole pipeline on this machine; PHOTOS=dir WEIGHTS=file PORT=number DATA=dir DETACH=1
+demo: setup ## the whole pipeline on this machine; PHOTOS=dir WEIGHTS=file PORT=number AWS_PORT=number EMR_PORT=number DATA=dir DETACH=1
 	@.venv/bin/python -m local.demo $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(WEIGHTS),--weights "$(WEIGHTS)") \
-		$(if $(PORT),--port "$(PORT)") $(if $(DATA),--data "$(DATA)") $(if $(filter-out 0,$(DETACH)),--detach)
+		$(if $(PORT),--port "$(PORT)") $(if $(AWS_PORT),--aws-port "$(AWS_PORT)") \
+		$(if $(EMR_PORT),--emr-port "$(EMR_PORT)") $(if $(DATA),--data "$(DATA)") $(if $(filter-out 0,$(DETACH)),--detach)
 
 screenshots: setup ## the README's pictures anew, from a demo of their own; WEIGHTS=file
 	.venv/bin/python -m local.screenshots $(if $(WEIGHTS),--weights "$(WEIGHTS)")

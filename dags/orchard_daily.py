@@ -9,6 +9,7 @@ from typing import Any
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset, chain, task
 
+from orchard.dag.lease import TakeLakeSensor
 from orchard.dag.metrics import tell_of_failure
 from orchard.dag.operators import CreateClusterOperator, ReportOperator, RunStepOperator, TerminateClusterOperator
 from orchard.dag.sensors import ClusterEndedSensor, ClusterReadySensor
@@ -22,9 +23,10 @@ RECOGNISER = Asset(name="orchard_recogniser", uri="orchard://lake/recognisers")
 DOC = """
 ### Orchard: photos into features, every day
 
-Finds photos that were added, changed or deleted under the prefixes, rents an EMR cluster of the right size, embeds the
-photos (`extract`), folds them into the exact PCA and the exact recogniser of everything seen so far (`reduce`), gives
-the cluster back, checks that no photo is lost, and writes a report. Once a week it maintains the tables (`maintain`).
+Waits until no other run works on the lake, finds photos that were added, changed or deleted under the prefixes, rents
+an EMR cluster of the right size, embeds the photos (`extract`), folds them into the exact PCA and the exact recogniser
+of everything seen so far (`reduce`), gives the cluster back, checks that no photo is lost, and writes a report. Once a
+week it maintains the tables (`maintain`).
 
 * **Nothing new**: the run ends green after `anything_to_do`, and rents nothing.
 * **By hand**: *Trigger* opens a form; empty fields mean "as the settings say" (the variable `orchard`).
@@ -63,6 +65,14 @@ def stage_code(plan: dict[str, Any]) -> dict[str, str]:
     return tasks.stage_code(Plan.from_dict(plan))
 
 
+@task
+def give_lake_back(lake: str | None, dag_run: Any) -> None:
+    """Let the next run work on the lake, whatever became of this one."""
+    from orchard.dag.lease import give_back
+
+    give_back(lake, dag_run)
+
+
 @task(outlets=[EMBEDDINGS, COORDINATES, RECOGNISER])
 def check_run(plan: dict[str, Any]) -> dict[str, int]:
     """Fail if a photo is lost, or too many were rejected."""
@@ -91,6 +101,11 @@ with DAG(
         "execution_timeout": timedelta(hours=1),
     },
 ):
+    take_lake = TakeLakeSensor(
+        task_id="take_lake",
+        timeout=timedelta(hours=6),  # half of what the run has; whoever works until then finds this run's photos, too
+        doc_md="Wait until no other run works on the lake, whoever started it. The log tells for whom, and how long.",
+    )
     plan = find_new_photos()
     code = stage_code(plan)
 
@@ -168,7 +183,13 @@ with DAG(
     # A leaf, so that a maintenance that failed is seen as a red run; a teardown, which follows it, hides that.
     maintained = EmptyOperator(task_id="maintained", doc_md="Red where the maintenance failed; the features are there.")
 
+    # Where any task of it is cleared, the run takes the lake once more.
+    given_back = give_lake_back(take_lake.output)
+    given_back.as_teardown(setups=take_lake)
+
+    chain(take_lake, [plan, create_cluster])  # the second for where a step is cleared alone
     chain(anything_to_do(plan), code, create_cluster, cluster_ready, extract, reduce, [maintain, checked])
     chain(maintain, terminate_cluster, cluster_ended)
     chain(maintain, maintained)
     chain([cluster_ended, checked], report)
+    chain([cluster_ended, report], given_back)  # after both: a report that cannot be written waits for nothing

@@ -81,20 +81,21 @@ class Guarded:
     def stop(self, seconds: float, how: bytes = b"T") -> None:
         """Ask it to end (``T``: SIGTERM, ``I``: SIGINT), and kill what is left of it after some seconds."""
         if seconds > 0:
-            self._send(how)
+            self.send(how)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(seconds)
         self.kill()
 
     def kill(self) -> None:
         """Kill it and all its descendants, and wait until they are gone."""
-        self._send(b"K")
+        self.send(b"K")
         self._process.wait()
         if self._pipe is not None:
             os.close(self._pipe)
             self._pipe = None
 
-    def _send(self, letter: bytes) -> None:
+    def send(self, letter: bytes) -> None:
+        """Send a signal by the watchdog's letter for it: ``T`` or ``I`` to the command, ``K`` to all of it."""
         if self._pipe is not None:
             with contextlib.suppress(BrokenPipeError):  # it has ended
                 os.write(self._pipe, letter)

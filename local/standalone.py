@@ -44,7 +44,7 @@ class AirflowError(RuntimeError):
 
 @dataclass(frozen=True)
 class Standalone:
-    """An Airflow in a folder of its own: ``airflow standalone``, with SQLite.
+    """An Airflow in a folder of its own: its four services, kept up by `local.services`, with SQLite.
 
     Attributes
     ----------
@@ -146,12 +146,21 @@ class Standalone:
         """What all of its services say."""
         return self.home / "standalone.log"
 
+    @property
+    def _news(self) -> Path:
+        return self.home / "services.txt"
+
+    def news(self) -> list[str]:
+        """Return what became of its services: each that died, and was started again, a line."""
+        return self._news.read_text(errors="replace").splitlines() if self._news.exists() else []
+
     def start(self) -> Guarded:
         """Start it without waiting."""
         environment = self.settings()  # makes the folder
         (self.home / "config").mkdir(exist_ok=True)
         (self.home / "config" / "airflow_local_settings.py").write_text(_PRELOAD)
-        return Guarded.start([sys.executable, "-m", "airflow", "standalone"], self.home, environment, self.log_file)
+        command = [sys.executable, "-m", "local.services", str(self.log_file)]
+        return Guarded.start(command, _ROOT, environment, self.log_file, self._news)
 
     def wait(self, process: Guarded) -> "Client":
         """Wait until all of its services are healthy."""

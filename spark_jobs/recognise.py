@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import And, EqualTo
 
-from orchard.lake.tables import existing_catalog, table_or_none
+from orchard.lake.tables import asking_aws, existing_catalog, table_or_none
 from spark_jobs.exact.basis import Basis
 from spark_jobs.exact.recogniser import Recogniser
 from spark_jobs.extractor import photos
@@ -71,7 +71,7 @@ def recognise(
     Parameters
     ----------
     names : sequence of str
-        Paths, or ``s3://`` addresses.
+        Paths, or ``file://`` and ``s3://`` addresses as the tables have them; one that is named twice counts twice.
 
     Returns
     -------
@@ -100,24 +100,25 @@ def recognise(
     rows, errors = _embed(names, extractor)
     if not rows:
         return [], errors
-    embeddings = np.stack(list(rows.values()))
+    embeddings = np.stack([embedding for _, embedding in rows])
     probabilities = recogniser.probabilities(embeddings)
     neighbours = _nearest(catalog, location.database, extractor.extractor_id, embeddings)
     answers = []
-    for name, chances, near in zip(rows, probabilities, neighbours, strict=True):
+    for (name, _), chances, near in zip(rows, probabilities, neighbours, strict=True):
         best = np.argsort(-chances, kind="stable")[:LABELS]
         labels = tuple(Label(recogniser.labels[i], float(chances[i])) for i in best)
         answers.append(Recognised(name, labels, tuple(near)))
     return answers, errors
 
 
-def _embed(names: Sequence[str], extractor: Extractor) -> tuple[dict[str, NDArray[np.float32]], list[str]]:
+def _embed(names: Sequence[str], extractor: Extractor) -> tuple[list[tuple[str, NDArray[np.float32]]], list[str]]:
     """Embed the photos that can be read, and say why the others cannot."""
     engine = open_engine(extractor)
-    rows, errors = {}, []
+    rows, errors = [], []
     for name in names:
         try:
-            rows[name] = engine.embed(photos.decode(read_whole(name), extractor.input_size)[np.newaxis])[0]
+            pixels = photos.decode(read_whole(name), extractor.input_size)
+            rows.append((name, engine.embed(pixels[np.newaxis])[0]))
         except photos.PhotoError as error:
             errors.append(f"{name}: {error}")
         except (FileNotFoundError, NotADirectoryError):
@@ -182,14 +183,15 @@ def describe(answer: Recognised) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m spark_jobs.recognise", description=__doc__)
-    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="path or s3:// address of a photo")
+    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="path, or file:// or s3:// address, of a photo")
     parser.add_argument("--lake", required=True, metavar="DIR", help="the lake: a folder, or s3://bucket[/prefix]")
     parser.add_argument("--database", default="orchard", help="database of the tables (default: orchard)")
     parser.add_argument("--extractor", metavar="ARTEFACT", help="default: the one of the lake's newest recogniser")
     parser.add_argument("--json", action="store_true", help="print a JSON list, one object a photo")
     args = parser.parse_args(argv)
     try:
-        answers, errors = recognise(args.photos, LakeLocation.parse(args.lake, args.database), args.extractor)
+        with asking_aws():
+            answers, errors = recognise(args.photos, LakeLocation.parse(args.lake, args.database), args.extractor)
     except (ExtractorError, LakeError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -50,6 +50,7 @@ class Reduced:
     exported: int = 0
     shrinkage: float | None = None
     accuracy: float | None = None
+    judged: int = 0  # photos that accuracy is the share of
     files: tuple[str, ...] = ()
     unmade: tuple[str, ...] = ()  # see `spark_jobs.running.unmade`
 
@@ -63,10 +64,10 @@ def reduce_run(lake: Lake, run_id: str, extractor_id: str, options: Options) -> 
         _LOG.warning("The lake holds no embeddings of %s: there is nothing to fit.", extractor_id)
         return Reduced()
     total = sums.total
-    recogniser, accuracy = recognisers.update(lake, run_id, extractor_id, sums, options.shrinkage)
+    recogniser, accuracy, judged = recognisers.update(lake, run_id, extractor_id, sums, options.shrinkage)
     if not total.varies:
         _LOG.warning("%d embeddings that do not vary make no PCA: there will be one with more photos.", total.count)
-        return Reduced(total.count, len(total.labels), shrinkage=recogniser.shrinkage, accuracy=accuracy)
+        return Reduced(total.count, len(total.labels), shrinkage=recogniser.shrinkage, accuracy=accuracy, judged=judged)
     placed = coordinates.update(lake, extractor_id, total, options.request, options.refit)
     basis = placed.basis
     unmade, exported = Unmade(), 0
@@ -91,6 +92,7 @@ def reduce_run(lake: Lake, run_id: str, extractor_id: str, options: Options) -> 
         exported=exported,
         shrinkage=recogniser.shrinkage,
         accuracy=accuracy,
+        judged=judged,
         files=tuple(files),
         unmade=tuple(unmade),
     )

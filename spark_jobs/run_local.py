@@ -5,21 +5,21 @@ spark_jobs that uses plugins/orchard (which needs no Airflow for this).
 """
 
 import argparse
-import fcntl
 import json
 import logging
 import sys
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import spark_jobs.tables.shell  # noqa: F401  # first: see there
 from orchard.lake import ledger
-from orchard.lake.tables import RUNS, open_catalog
+from orchard.lake.lease import AtWorkError, alone
+from orchard.lake.tables import RUNS, ConflictError, asking_aws, open_catalog
 from orchard.photos.discovery import Found, find
 from orchard.photos.label import PARENT, LabelRule, without_label
 from orchard.photos.losses import MassDeletionError
@@ -29,12 +29,15 @@ from spark_jobs.extractor.artefact import Extractor, ExtractorError
 from spark_jobs.extractor.engines import ENGINES
 from spark_jobs.reduce_embeddings import Options, Reduced, add_options, read_options, reduce_run
 from spark_jobs.running import shelf
+from spark_jobs.running.conflict import conflict
 from spark_jobs.running.output import end
 from spark_jobs.tables.lake import Lake
 from spark_jobs.tables.location import LakeLocation
+from spark_jobs.tables.process import ended_by_interrupt
 from spark_jobs.tables.session import log_to_stderr, open_lake
 
 _LOG = logging.getLogger("run_local")
+FEW = 100  # photos of which a share is told as a count
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def run_local(
     """
     options = options or Options()
     asked_rule = None if label is None else LabelRule.parse(label)
-    with _alone(location):
+    with alone(location.root, "run_local"):
         catalog = open_catalog(location.root, location.database)
         extractor_id = _extractor(location.root, artefact, ledger.newest(catalog, location.database)).extractor_id
         before = ledger.newest(catalog, location.database, extractor_id)
@@ -117,7 +120,8 @@ def run_local(
         )
         if found.nothing and not killed and not asked_anew:
             return [Done(*run, found)]
-        with closing(open_lake(location, f"orchard {run.run_id}")) as lake:
+        lake = open_lake(location, f"orchard {run.run_id}")
+        with ended_by_interrupt(), closing(lake):
             done = []
             for again in killed:
                 _LOG.info("Run %s was killed before its end: it is done again.", again.run_id)
@@ -182,21 +186,6 @@ def _extractor(root: str, artefact: str | None, newest: dict[str, Any] | None) -
     return shelf.take(root, newest["extractor_id"]) if newest else shelf.put_default(root)
 
 
-@contextmanager
-def _alone(location: LakeLocation) -> Iterator[None]:
-    """Keep a second run_local off the same local lake: two would fight over its catalog."""
-    if location.is_s3:
-        yield
-        return
-    Path(location.root).mkdir(parents=True, exist_ok=True)
-    with open(f"{location.root}/.lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BlockingIOError(f"Another run works on the lake {location.root}: wait until it has ended.") from None
-        yield
-
-
 def describe(done: Done) -> str:
     """Say what a run did, for a person."""
     lines = [f"Run {done.run_id}, extractor {done.extractor_id}"]
@@ -227,13 +216,30 @@ def describe(done: Done) -> str:
             f"{reduced.components} components hold {reduced.captured:.1%} of the variance of {reduced.photos:,} photos"
         )
     if reduced.shrinkage is not None:
-        judged = (
-            "" if reduced.accuracy is None else f", right about {reduced.accuracy:.1%} of this run's photos, unseen"
-        )
-        lines.append(f"  recogniser  {reduced.labels} labels, shrinkage {reduced.shrinkage:.3f}{judged}")
+        labels = f"{reduced.labels} labels" if reduced.labels > 1 else "1 label: it tells nothing apart"
+        lines.append(f"  recogniser  {labels}, shrinkage {reduced.shrinkage:.3f}{_judged(reduced)}")
     lines += [f"  wrote       {file}" for file in reduced.files if file.endswith((".png", ".csv"))]
     lines += [f"  not made    {what} (the next run tries again; the tables are right)" for what in reduced.unmade]
     return "\n".join(lines)
+
+
+def _judged(reduced: Reduced) -> str:
+    """Say how often the recogniser was right; a share of a few photos says little without their number."""
+    if reduced.accuracy is None:
+        return ""
+    right, of = round(reduced.accuracy * reduced.judged), reduced.judged
+    share = f"{reduced.accuracy:.1%} of this run's photos" if of >= FEW else f"{right} of this run's {of} photos"
+    return f", right about {share}, unseen"
+
+
+def _disk_is_full(error: BaseException | None) -> bool:
+    """Whether it began with that: Python, Java, SQLite, DuckDB and obstore each say it in their own exceptions."""
+    said = ("no space left on device", "disk is full", "disk quota exceeded", "not enough space")
+    while error is not None:
+        if any(words in str(error).lower() for words in said):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -276,23 +282,45 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     log_to_stderr()
     try:
-        done = run_local(
-            args.photos,
-            LakeLocation.parse(args.lake, args.database),
-            args.extractor,
-            read_options(args),
-            args.engine,
-            label=args.label,
-            leave_out=LEAVE_OUT if args.leave_out is None else args.leave_out,
-            taken_out=args.take_out,
-            mass_deletion_meant=args.mass_deletion_meant,
-        )
-    except (ValueError, NotADirectoryError, BlockingIOError, ExtractorError, MassDeletionError) as error:
+        with asking_aws():
+            done = run_local(
+                args.photos,
+                LakeLocation.parse(args.lake, args.database),
+                args.extractor,
+                read_options(args),
+                args.engine,
+                label=args.label,
+                leave_out=LEAVE_OUT if args.leave_out is None else args.leave_out,
+                taken_out=args.take_out,
+                mass_deletion_meant=args.mass_deletion_meant,
+            )
+    except (
+        ValueError,
+        NotADirectoryError,
+        AtWorkError,
+        ConflictError,
+        PermissionError,
+        ExtractorError,
+        MassDeletionError,
+    ) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        logging.disable()  # a thread that waited for Java would still say that it is gone
         print("\ninterrupted: nothing is lost; the same command does the rest", file=sys.stderr)
         return 130
+    except Exception as error:
+        if said := conflict(error):
+            print(f"error: {said}", file=sys.stderr)
+            return 2
+        if not _disk_is_full(error):
+            raise
+        print(
+            f"error: no space is left on a disk: free some of {args.lake} or of {tempfile.gettempdir()} (TMPDIR names "
+            "another folder than that); nothing is lost, and the same command does the rest",
+            file=sys.stderr,
+        )
+        return 2
     if args.json:
         print(json.dumps([asdict(run) for run in done], indent=2))
     else:

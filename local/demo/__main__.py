@@ -39,6 +39,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--weights", help="a file of MobileNetV2's weights (default: ImageNet's, else random ones)")
     made.add_argument("--detach", action="store_true", help="end after the story; default: stay up until Ctrl-C")
     made.add_argument("--port", type=int, help=f"of Airflow's UI (default: {machine.AIRFLOW}, or a free one)")
+    made.add_argument("--aws-port", type=int, help=f"of S3, Glue and the rest (default: {machine.AWS}, or a free one)")
+    made.add_argument("--emr-port", type=int, help=f"of EMR and its pages (default: {machine.EMR}, or a free one)")
     made.add_argument("--data", type=Path, default=Path(".orchard/demo"), help="the demo's folder (%(default)s)")
     made.add_argument("--per-label", type=int, default=40, metavar="N", help="sample photos a fruit (%(default)s)")
     return made
@@ -57,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     demo = None
     try:
         given = Given.check(args.photos, args.weights, args.per_label)
-        ports = machine.choose(args.port)
+        ports = machine.choose(args.port, args.aws_port, args.emr_port)
         with home.taken(f"http://localhost:{ports.airflow}"), ExitStack() as stack:
             demo = Demo(given, home, ports, screen)
             try:

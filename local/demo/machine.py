@@ -40,12 +40,12 @@ class Ports:
     claims: tuple[socket.socket, ...]
 
 
-def choose(airflow: int | None) -> Ports:
+def choose(airflow: int | None = None, aws: int | None = None, emr: int | None = None) -> Ports:
     """Take the usual ports, or free ones where they are in use.
 
     Parameters
     ----------
-    airflow : int, optional
+    airflow, aws, emr : int, optional
         That one and no other.
 
     Raises
@@ -54,21 +54,26 @@ def choose(airflow: int | None) -> Ports:
     """
     missed: list[int] = []
     claims: list[socket.socket] = []
+    asked = [port for port in (airflow, aws, emr) if port is not None]
+    for port in asked:
+        if not 1 <= port <= 65535:
+            raise PortError(f"Port {port} was asked for: expected one from 1 to 65535.")
+        if asked.count(port) > 1:
+            raise PortError(f"Port {port} was asked for twice: Airflow, AWS and EMR need one each.")
+        if why := why_not(_HOST, port):
+            raise PortError(f"Port {port} cannot be taken ({why}): name another, or none to have a free one chosen.")
 
-    def take(liked: int) -> int:
-        claim = _claim(liked)
+    def take(wanted: int | None, liked: int) -> int:
+        if wanted is not None:
+            return wanted
+        claim = None if liked in asked else _claim(liked)
         if claim is None:
             missed.append(liked)
             return free_port()
         claims.append(claim)
         return liked
 
-    if airflow is not None:
-        if why := why_not(_HOST, airflow):
-            raise PortError(f"Port {airflow} cannot be taken ({why}): name another, or none to have a free one chosen.")
-    else:
-        airflow = take(AIRFLOW)
-    return Ports(airflow, take(AWS), take(EMR), tuple(missed), tuple(claims))
+    return Ports(take(airflow, AIRFLOW), take(aws, AWS), take(emr, EMR), tuple(missed), tuple(claims))
 
 
 def _claim(port: int) -> socket.socket | None:
@@ -108,8 +113,8 @@ class Machine:
         DiedError
         """
         if self.process.poll() is not None:
-            log = self.airflow.log_file
-            raise DiedError(f"Airflow has ended. The end of {log}:\n{log.read_text(errors='replace')[-3000:]}")
+            log, why = self.airflow.log_file, " ".join(self.airflow.news()[-1:])
+            raise DiedError(f"Airflow has ended. {why}\nThe end of {log}:\n{log.read_text(errors='replace')[-3000:]}")
         if not self.stack.answers:
             raise DiedError(f"The AWS of this machine has ended; see {self.stack.data}/*.log")
 

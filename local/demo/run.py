@@ -65,6 +65,7 @@ class Demo:
     def __init__(self, given: Given, home: Home, ports: Ports, screen: Screen) -> None:
         self.given, self.home, self.ports, self.screen = given, home, ports, screen
         self.told = False
+        self._news = 0  # how many lines of them were said
 
     def tell(self, stack: ExitStack) -> None:
         """Start everything on `stack`, run three days, show what they made."""
@@ -96,13 +97,26 @@ class Demo:
         say(f"       Airflow is at {self._airflow}, AWS at {aws.url}, EMR at {aws.emr_url}")
         say("       The policies of infra/orchard.yaml are enforced:")
         say(f"         Airflow is the user {AIRFLOW}, steps have the role {NODE}")
-        self.watch = Watch(self.client, self.screen, self.machine.check)
+        self.watch = Watch(self.client, self.screen, self._check)
         self._day(1, self._first_day)
         self._day(2, self._second_day)
         self._day(3, lambda: "nothing new: no cluster is rented")
         with phase("show"):
             self._show()
         self.told = True
+
+    def _check(self) -> None:
+        """Say which service of Airflow died, and was started again.
+
+        Raises
+        ------
+        DiedError
+            A server ended by itself.
+        """
+        self.machine.check()
+        for line in self.machine.airflow.news()[self._news :]:
+            self.screen.say(f"       {line}")
+            self._news += 1
 
     @property
     def _airflow(self) -> str:
@@ -121,7 +135,7 @@ class Demo:
                 rate = done / (time.monotonic() - started)
                 self.screen.show(f"       … {done:,} of {many:,} photos uploaded, {(many - done) / rate:.0f} s left")
             if done % 5000 == 0:
-                self.machine.check()
+                self._check()
 
         prepare.upload(self.s3, photos, tell=tell_progress)
         self.screen.say(f"       {many:,} photos are in s3://{BUCKET}/photos/ ({time.monotonic() - started:.0f} s)")
@@ -196,8 +210,9 @@ class Demo:
         say(f"       Go on: add, change or delete photos, and press Trigger at {self.client.url}/dags/{DAG}")
         say(
             f"         AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION=eu-west-1 \\\n"
-            f"           aws --endpoint-url {stack.url} s3 cp photo.jpg s3://{BUCKET}/photos/Banana/"
+            f"           aws --endpoint-url {stack.url} s3 cp photo.jpg s3://{BUCKET}/photos/Banana/\n"
+            f"       What EMR does: {stack.emr_url}, or aws --endpoint-url {stack.emr_url} emr list-clusters"
         )
         while True:
             time.sleep(2)
-            self.machine.check()
+            self._check()

@@ -28,7 +28,7 @@ from spark_jobs.tables.lake import Lake, run_in
 
 _DOTS = 4_000  # of the map
 _READ = 200_000  # photos whose coordinates are read for it, of the newest runs: a day must not cost what the lake holds
-_NAMED = 24  # labels that get their name in the map; more would cover each other
+_NAMED = 24  # labels that get a colour and their name in the map; more would cover, and look like, each other
 _LONGEST = 40  # characters of a name
 
 
@@ -122,19 +122,25 @@ def _draw_variance(axes: Axes, rows: pa.Table, basis: Basis) -> None:
 def _draw_map(axes: Axes, points: pa.Table, means: np.ndarray, total: Moments, basis: Basis) -> None:
     labels = np.asarray(points["label"].to_pylist(), dtype=object)
     x, y = points["x"].to_numpy(), points["y"].to_numpy()
-    colours = mpl.colormaps["turbo"](np.linspace(0.03, 0.97, len(total.labels)))
-    for label, colour in zip(total.labels, colours, strict=True):
-        here = labels == label
+    most = np.sort(np.argsort(-total.counts, kind="stable")[:_NAMED])
+    chosen = set(most.tolist())
+    others = np.isin(labels, [label for number, label in enumerate(total.labels) if number not in chosen])
+    axes.scatter(x[others], y[others], s=9, color="0.75", alpha=0.4, linewidths=0)
+    colours = mpl.colormaps["turbo"](np.linspace(0.03, 0.97, len(most)))
+    for number, colour in zip(most, colours, strict=True):
+        here = labels == total.labels[number]
         axes.scatter(x[here], y[here], s=9, color=colour, alpha=0.6, linewidths=0)
-    if len(total.labels) <= _NAMED:
-        for label, mean, colour in zip(total.labels, means, colours, strict=True):
-            box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": colour, "alpha": 0.8}
-            at = (mean[0], mean[1] if len(mean) > 1 else 0.0)
-            name = axes.annotate(shown(label), at, fontsize=7, ha="center", va="center", bbox=box, parse_math=False)
-            name.set_in_layout(False)  # long names would take the room of the dots
+    for number, colour in zip(most, colours, strict=True):
+        box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": colour, "alpha": 0.8}
+        at = (means[number][0], means[number][1] if means.shape[1] > 1 else 0.0)
+        name = axes.annotate(
+            shown(total.labels[number]), at, fontsize=7, ha="center", va="center", bbox=box, parse_math=False
+        )
+        name.set_in_layout(False)  # long names would take the room of the dots
     explained = [*basis.explained, 0.0]
     axes.set(xlabel=f"first coordinate ({explained[0]:.1%})", ylabel=f"second coordinate ({explained[1]:.1%})")
-    axes.set_title(f"{points.num_rows:,} of {total.count:,} photos, {len(total.labels)} labels")
+    named = f"; named are the {len(most)} with most photos" if len(most) < len(total.labels) else ""
+    axes.set_title(f"{points.num_rows:,} of {total.count:,} photos, {len(total.labels)} labels{named}")
     axes.grid(alpha=0.3)
 
 

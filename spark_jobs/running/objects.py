@@ -66,9 +66,9 @@ def read(uri: str, etag: str) -> bytes:
 
 
 def read_whole(address: str) -> bytes:
-    """Get an object whatever its etag, by its path or s3:// address: an artefact, or a photo from a command line."""
+    """Get an object whatever its etag, by its path or address: an artefact, or a photo from a command line."""
     if not address.startswith("s3://"):
-        return Path(address).read_bytes()
+        return Path(address.removeprefix("file://")).read_bytes()
     bucket, _, key = address.removeprefix("s3://").partition("/")
     try:
         return bytes(_boto3_client().get_object(Bucket=bucket, Key=key)["Body"].read())

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import obstore
 
+from spark_jobs.running.conflict import conflict
 from spark_jobs.running.objects import open_root
 
 if TYPE_CHECKING:
@@ -31,18 +32,25 @@ class Outcome:
 
     @contextmanager
     def told(self) -> Iterator["Outcome"]:
-        """Take away what an earlier try left; leave the traceback of an error, which goes on its way."""
+        """Take away what an earlier try left; leave the traceback of an error, which goes on its way.
+
+        Of a conflict with another run a sentence is enough.
+        """
         for path in (f"{self._path}.json", f"{self._path}.traceback"):
             with suppress(FileNotFoundError):
                 obstore.delete(self._store, path)
         try:
             yield self
         except BaseException as error:
+            said = conflict(error)
             if not isinstance(error, SystemExit) or error.code:
                 try:
-                    obstore.put(self._store, f"{self._path}.traceback", traceback.format_exc().encode())
+                    left = said or traceback.format_exc()
+                    obstore.put(self._store, f"{self._path}.traceback", left.encode())
                 except Exception:  # what failed first is what must be seen
                     _LOG.exception("The traceback could not be left at %s.", self._path)
+            if said:
+                raise SystemExit(said) from None
             raise
 
     def succeeded(self, did: "DataclassInstance") -> None:

@@ -76,12 +76,15 @@ class Lake:
     started_spark: bool = False
 
     def close(self) -> None:
-        """End Spark if this lake started it; in any case let others write to the SQLite catalog of a local lake."""
-        if self.started_spark:
-            self.spark.stop()
-        elif not self.location.is_s3:
+        """End Spark if this lake started it; in any case let others write to the SQLite catalog of a local lake.
+
+        Java goes on as long as this process, whether or not there is a Spark in it.
+        """
+        if not self.location.is_s3:
             catalogs = self.spark._jsparkSession.sessionState().catalogManager()
             catalogs.catalog(CATALOG).icebergCatalog().close()
+        if self.started_spark:
+            self.spark.stop()
 
     def demand_home(self, *tables: str) -> None:
         """Refuse a lake whose tables are elsewhere: `LakeLocation.demand_home`; those that are not made yet are not."""

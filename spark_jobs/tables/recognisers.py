@@ -14,7 +14,7 @@ from spark_jobs.tables.vectors import matrix
 
 def update(
     lake: Lake, run_id: str, extractor_id: str, totals: Totals, shrinkage: float | None
-) -> tuple[Recogniser, float | None]:
+) -> tuple[Recogniser, float | None, int]:
     """Fit the recogniser of everything, measure its accuracy, and store both.
 
     Returns
@@ -22,11 +22,16 @@ def update(
     recogniser : Recogniser
     accuracy : float or None
         Share of the run's photos that are recognised by a classifier fitted on the whole lake but their fold: so each
-        photo of the day is judged once, unseen, at the cost of the day. None where the run embedded no photo.
+        photo of the day is judged once, unseen, at the cost of the day. None where no photo was judged.
+    judged : int
+        Photos that accuracy is the share of: not those of a fold without which the lake has but one label, as there
+        would be nothing to choose from.
     """
     recogniser = Recogniser.fit(totals.total, shrinkage)
-    judged = sum(part.count for part in totals.folds)
-    accuracy = _accuracy(lake, run_id, extractor_id, totals, shrinkage) if judged else None
+    unseen = [totals.held_out(number) for number in range(FOLDS)]
+    judges = [Recogniser.fit(moments, shrinkage) if len(moments.labels) > 1 else None for moments in unseen]
+    judged = sum(part.count for part, judge in zip(totals.folds, judges, strict=True) if judge is not None)
+    accuracy = _right(lake, run_id, extractor_id, judges) / judged if judged else None
     row = {
         "extractor_id": extractor_id,
         "run_id": run_id,
@@ -40,16 +45,14 @@ def update(
         "created_at": datetime.now(UTC),
     }
     lake.replace("recognisers", lake.rows("recognisers", [row]), extractor_id=extractor_id, run_id=run_id)
-    return recogniser, accuracy
+    return recogniser, accuracy, judged
 
 
-def _accuracy(lake: Lake, run_id: str, extractor_id: str, totals: Totals, shrinkage: float | None) -> float:
-    unseen = [totals.held_out(number) for number in range(FOLDS)]
-    judges = [Recogniser.fit(moments, shrinkage) if moments.count else None for moments in unseen]
+def _right(lake: Lake, run_id: str, extractor_id: str, judges: list[Recogniser | None]) -> int:
+    """Count the run's photos whose label their fold's judge finds."""
     part = lake.table("embeddings", extractor_id=extractor_id, run_id=run_id)
     correct = part.select(fold().alias("fold"), "label", "embedding").mapInArrow(_judgement(judges), "correct bigint")
-    right = correct.agg(F.sum("correct")).collect()[0][0] or 0
-    return float(right / sum(fold_moments.count for fold_moments in totals.folds))
+    return int(correct.agg(F.sum("correct")).collect()[0][0] or 0)
 
 
 def _judgement(judges: list[Recogniser | None]) -> BatchTask:

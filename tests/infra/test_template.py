@@ -166,7 +166,7 @@ def test_nobody_changes_photos_or_code_of_others(name: str) -> None:
     assert (
         changed
         == {
-            "AirflowPolicy": {"/lake/tables/*", "/lake/reports/*", "/lake/code/*"},
+            "AirflowPolicy": {"/lake/tables/*", "/lake/reports/*", "/lake/code/*", "/lake/lease.json"},
             "NodePolicy": {"/lake/tables/*", "/lake/exports/*", "/lake/steps/*", "/lake/logs/*"},
             "NotebookPolicy": {"/jupyter/*", "/lake/logs/*"},
         }[name]

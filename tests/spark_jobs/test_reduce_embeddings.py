@@ -144,6 +144,7 @@ def test_few_photos_make_no_basis_but_no_failure(lake: Lake, small_artefact: Pat
     photos = sample(tmp_path / "photos", per_label=1)
     one = run(lake, "r1", small_artefact, [row(photos[0])])
     assert (one.photos, one.basis_id, one.labels) == (1, None, 1)
+    assert (one.accuracy, one.judged) == (None, 0)  # there was nothing to choose from
     gone = run(lake, "r2", small_artefact, [row(photos[0], "delete")])
     assert gone == Reduced()
     assert contents(lake, "embeddings", "uri") == contents(lake, "moments", "run_id") == []

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,12 @@ from orchard.commands.rollback import main as rollback
 from orchard.lake.ledger import behind, label_rule
 from orchard.lake.sums import Sums, sums
 from orchard.lake.tables import open_catalog
+from spark_jobs.extract_embeddings import Extracted
 from spark_jobs.extractor.artefact import Extractor
 from spark_jobs.extractor.engines import open_engine
 from spark_jobs.extractor.photos import decode
+from spark_jobs.reduce_embeddings import Reduced
+from spark_jobs.run_local import Done, describe, main
 from tests.conftest import Call, RunLocal
 from tests.lakes import sample
 
@@ -48,32 +52,37 @@ def test_days_of_growth(small_artefact: Path, tmp_path: Path, run_local: RunLoca
     shutil.copy(paths[3], photos / "Apple Red" / "new.jpg")
     (photos / "Apple Red" / "bad.jpg").write_text("no photo")
     (photos / "top.jpg").write_bytes(paths[4].read_bytes())
+    shutil.copy(paths[5], photos / "Apple Red" / "IMG_7")
+    for name in ("._1.jpg", ".DS_Store"):
+        (photos / "Apple Red" / name).write_bytes(b"\0\5\x16\7")
     (second,) = run_local(photos, "--lake", lake, "--components", "5")
     assert second["found"] == {
-        **{"listed": 26, "added": 3, "changed": 1, "deleted": 1, "left": 0, "relabelled": 0},
-        **{"unlabelled": 1, "examples": [f"file://{photos}/top.jpg"], "rule": "parent", "left_out": {}},
+        **{"listed": 29, "added": 4, "changed": 1, "deleted": 1, "left": 0, "relabelled": 0},
+        **{"unlabelled": 1, "examples": [f"file://{photos}/top.jpg"], "rule": "parent"},
+        "left_out": {"of macOS": 2},
         "notes": [
-            f"The same bytes under another name: 3 photos, such as file://{paths[2]}, those of file://{paths[1]}; each "
+            f"The same bytes under another name: 4 photos, such as file://{paths[2]}, those of file://{paths[1]}; each "
             "counts, and what is measured on them is too good."
         ],
     }
-    (kept,) = read(lake, "runs", "run_id", "notes")[1:]
-    assert json.loads(kept[1]) == second["found"]["notes"]
-    assert (second["extracted"]["embedded"], second["extracted"]["rejected"]) == (2, 2)
+    (noted,) = (notes for run_id, notes in read(lake, "runs", "run_id", "notes") if run_id == second["run_id"])
+    assert json.loads(noted) == second["found"]["notes"]
+    assert (second["extracted"]["embedded"], second["extracted"]["rejected"]) == (3, 2)
     assert [Path(uri).name for uri, _ in second["rejects"]] == ["bad.jpg", "top.jpg"]
-    kept = read(lake, "runs", "run_id", "listed", "left", "report", "embed_seconds", "vcpus")
-    assert [row[1:4] for row in kept] == [(24, 0, None), (26, 0, None)]
+    kept = read(lake, "runs", "run_id", "listed", "left_out_kinds", "report", "embed_seconds", "vcpus")
+    assert [row[1:4] for row in kept] == [(24, "{}", None), (29, '{"of macOS": 2}', None)]
     assert all(seconds > 0 and vcpus >= 1 for *_, seconds, vcpus in kept)
     catalog = open_catalog(str(lake))
     done = [sums(catalog, "orchard", run["run_id"], run["extractor_id"]) for run in (first, second)]
-    assert done == [Sums(asked=24, embedded=22, superseded=2), Sums(asked=4, embedded=2, rejected=2)]
+    assert done == [Sums(asked=24, embedded=22, superseded=2), Sums(asked=5, embedded=3, rejected=2)]
     assert behind(catalog, "orchard", second["extractor_id"]) == []
-    present = sorted(f"file://{path}" for path in photos.glob("*/*.jpg") if path.name != "bad.jpg")
+    none = ("bad.jpg", "._1.jpg", ".DS_Store")
+    present = sorted(f"file://{path}" for path in photos.glob("*/*") if path.name not in none)
     assert [uri for (uri,) in read(lake, "embeddings", "uri")] == present
     assert [uri for (uri,) in read(lake, "coordinates", "uri")] == present
 
     third = call("run_local", photos, "--lake", lake, "--components", "5")
-    assert "26 listed: 0 new, 0 changed, 0 deleted" in third.stdout
+    assert "29 listed: 0 new, 0 changed, 0 deleted; left out: 2 of macOS\n" in third.stdout
     assert f"no label    1 by the rule parent, such as file://{photos}/top.jpg\n" in third.stdout
     assert "nothing to do" in third.stdout
 
@@ -93,29 +102,26 @@ def test_days_of_growth(small_artefact: Path, tmp_path: Path, run_local: RunLoca
     shutil.rmtree(photos / "Banana")
     mass = call("run_local", photos, "--lake", lake, "--components", "3")
     assert mass.returncode == 2
-    assert "6 of the 26 photos that the lake holds under" in mass.stderr
+    assert "6 of the 27 photos that the lake holds under" in mass.stderr
     assert len(read(lake, "embeddings", "uri")) == len(present)
-    # Another rule of labels, too: what were photos are none any more, under the same etags, and are not read.
-    for path in paths[3:6]:
-        times, size = path.stat(), path.stat().st_size
-        path.write_bytes(bytes(size))
-        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    # Another rule of labels, too: photos that it alone changes are not read.
     rule = r"^(\w+)[^/]*/"
     meant = ("--lake", lake, "--components", "3", "--label", rule, "--mass-deletion-meant")
     (fifth,) = run_local(photos, *meant)
-    assert (fifth["found"]["deleted"], fifth["found"]["relabelled"], fifth["found"]["rule"]) == (6, 6, rule)
-    assert (fifth["extracted"]["photos"], fifth["extracted"]["relabelled"], fifth["rejects"]) == (0, 6, [])
+    assert (fifth["found"]["deleted"], fifth["found"]["relabelled"], fifth["found"]["rule"]) == (6, 7, rule)
+    assert (fifth["extracted"]["photos"], fifth["extracted"]["relabelled"], fifth["rejects"]) == (0, 7, [])
     assert fifth["reduced"]["labels"] == 3
     for table in ("embeddings", "coordinates"):
         assert {label for _, label in read(lake, table, "uri", "label")} == {"Apple", "Lemon", "Orange"}
     done = sums(catalog, "orchard", fifth["run_id"], fifth["extractor_id"])
-    assert done == Sums(asked=6, relabelled=6)
+    assert done == Sums(asked=7, relabelled=7)
     assert label_rule(catalog, "orchard") == rule
 
-    answer = call("recognise", paths[2], "--lake", lake, "--json")
+    answer = call("recognise", paths[2], f"file://{paths[2]}", paths[2], "--lake", lake, "--json")
     assert answer.returncode == 0, answer.stderr
-    (one,) = json.loads(answer.stdout)
-    assert one["photo"] == str(paths[2])
+    one, address, again = json.loads(answer.stdout)
+    assert [one["photo"], address["photo"]] == [str(paths[2]), f"file://{paths[2]}"]
+    assert one == again == address | {"photo": str(paths[2])}
     assert [set(label) for label in one["labels"]] == [{"label", "probability"}] * 3
     assert sum(label["probability"] for label in one["labels"]) == pytest.approx(1.0)
     nearest = one["neighbours"][0]
@@ -133,14 +139,15 @@ def test_days_of_growth(small_artefact: Path, tmp_path: Path, run_local: RunLoca
     assert behind(catalog, "orchard", second["extractor_id"]) == []
     assert label_rule(catalog, "orchard") == "parent"
     (again,) = run_local(photos, *meant)
-    assert (again["found"]["deleted"], again["found"]["relabelled"], again["reduced"]["labels"]) == (6, 6, 3)
+    assert (again["found"]["deleted"], again["found"]["relabelled"], again["reduced"]["labels"]) == (6, 7, 3)
     assert {name: read(lake, name, "uri", "etag", "label") for name in last} == last
 
     # The folder gets another name.
     photos.rename(tmp_path / "pictures")
     photos.mkdir()
     (moved,) = run_local(tmp_path / "pictures", "--lake", lake, "--components", "3", "--take-out", photos)
-    assert (moved["found"]["added"], moved["found"]["deleted"]) == (moved["found"]["listed"], moved["found"]["listed"])
+    held = len(last["embeddings"]) + 2  # and two rejects
+    assert (moved["found"]["added"], moved["found"]["deleted"]) == (held, held)
     there = [uri.replace(f"{photos}/", f"{tmp_path}/pictures/") for uri, *_ in last["embeddings"]]
     for table in ("embeddings", "coordinates"):
         assert [uri for (uri,) in read(lake, table, "uri")] == there
@@ -175,6 +182,68 @@ def test_errors_a_user_understands(small_artefact: Path, tmp_path: Path, call: C
     assert "There is no lake in" in none.stderr
 
 
+@pytest.mark.parametrize(
+    ("labels", "accuracy", "judged", "said"),
+    [
+        (1, None, 0, "1 label: it tells nothing apart, shrinkage 0.250"),
+        (2, 0.0, 1, "2 labels, shrinkage 0.250, right about 0 of this run's 1 photos, unseen"),
+        (3, 0.75, 96, "3 labels, shrinkage 0.250, right about 72 of this run's 96 photos, unseen"),
+        (3, 0.75, 100, "3 labels, shrinkage 0.250, right about 75.0% of this run's photos, unseen"),
+    ],
+)
+def test_a_figure_only_where_it_means_something(labels: int, accuracy: float | None, judged: int, said: str) -> None:
+    reduced = Reduced(photos=9, labels=labels, shrinkage=0.25, accuracy=accuracy, judged=judged)
+    assert describe(Done("r1", "e1", extracted=Extracted(), reduced=reduced)).splitlines()[1] == f"  recogniser  {said}"
+
+
+def test_a_full_disk_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fill(*_: object, **__: object) -> None:
+        try:
+            os.write(os.open("/dev/full", os.O_WRONLY), b"x")
+        except OSError as error:
+            raise RuntimeError("An error occurred while calling o42.overwrite.") from error
+
+    monkeypatch.setattr("spark_jobs.run_local.run_local", fill)
+    assert main(["photos", "--lake", "lake"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"error: no space is left on a disk: free some of lake or of {tempfile.gettempdir()} (TMPDIR names another "
+        "folder than that); nothing is lost, and the same command does the rest"
+    )
+
+
+_TWICE = """
+import sys
+from spark_jobs.run_local import run_local
+from spark_jobs.tables.location import LakeLocation
+
+for photos in sys.argv[3:]:
+    done = run_local(photos, LakeLocation.parse(sys.argv[1]), sys.argv[2])
+    print(done[-1].extracted.embedded)
+"""
+
+
+@pytest.mark.long
+def test_twice_in_one_process_by_a_user_without_a_name(small_artefact: Path, tmp_path: Path) -> None:
+    """As in a notebook, and as docker run --user and OpenShift start it."""
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        sample(folder, per_label=2)
+    nameless: list[str] = []
+    if os.getuid() == 0:  # which may become anybody; the rights on files it keeps
+        nameless = ["setpriv", "--reuid=12345", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+    done = subprocess.run(
+        [*nameless, sys.executable, "-c", _TWICE, str(tmp_path / "lake"), small_artefact, *folders],
+        cwd=REPOSITORY,
+        env={**os.environ, "HOME": "/nowhere"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "8\n8\n"
+
+
 def test_without_extractor_and_weights_it_says_how_to_give_them(tmp_path: Path) -> None:
     sample(tmp_path / "photos", per_label=1)
     proxies = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
@@ -199,7 +268,7 @@ MOMENTS = ("embeddings/data/**/*.parquet", "moments/metadata/*.json", "coordinat
 
 @pytest.mark.long
 def test_killed_at_any_moment_and_run_again(small_artefact: Path, tmp_path: Path, run_local: RunLocal) -> None:
-    """SIGKILL to the whole process group while it writes; the next run ends with the tables of an undisturbed one."""
+    """SIGKILL or Ctrl-C to the process group as it writes; the next run ends with the tables of an undisturbed one."""
     photos, lake, undisturbed = tmp_path / "photos", tmp_path / "killed", tmp_path / "undisturbed"
     paths = sample(photos, per_label=10)
     options = ("--extractor", small_artefact, "--components", "5", "--refit", "always")
@@ -207,7 +276,8 @@ def test_killed_at_any_moment_and_run_again(small_artefact: Path, tmp_path: Path
     for day, moment in enumerate(MOMENTS):
         paths[2 * day].unlink()
         shutil.copy(paths[-1 - day], paths[2 * day + 1])
-        _kill(lake, moment, "run_local", photos, "--lake", lake, *options)
+        number = signal.SIGINT if day == 0 else signal.SIGKILL
+        _kill(number, lake, moment, "run_local", photos, "--lake", lake, *options)
     run_local(photos, "--lake", lake, *options)
     run_local(photos, "--lake", undisturbed, *options)
     for table in ("embeddings", "coordinates"):
@@ -225,7 +295,7 @@ def test_killed_at_any_moment_and_run_again(small_artefact: Path, tmp_path: Path
     np.testing.assert_allclose(newest[2], fresh[2], rtol=0, atol=1e-10 * np.abs(fresh[2]).max())
 
 
-def _kill(lake: Path, moment: str, command: str, *arguments: str | Path) -> None:
+def _kill(number: signal.Signals, lake: Path, moment: str, command: str, *arguments: str | Path) -> None:
     """Kill a command when the first new file of that pattern is there; Spark has said nothing on its way."""
     there = set(lake.glob(f"tables/**/{moment}"))
     said = lake.with_suffix(".stderr")
@@ -242,7 +312,11 @@ def _kill(lake: Path, moment: str, command: str, *arguments: str | Path) -> None
         while set(lake.glob(f"tables/**/{moment}")) <= there:
             assert process.poll() is None, f"{command} ended, and wrote no {moment}"
             time.sleep(0.02)
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(process.pid, number)
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        assert "Traceback" not in said.read_text()
+        assert said.read_text().endswith("\ninterrupted: nothing is lost; the same command does the rest\n")
     assert "log level" not in said.read_text(), "the JVM says what it made up for its shell (tables/log4j2.properties)"
 
 

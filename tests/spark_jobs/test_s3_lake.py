@@ -5,6 +5,7 @@ from pathlib import Path
 
 import boto3
 
+from orchard.lake.lease import alone
 from orchard.lake.tables import open_catalog
 from tests.conftest import REGION, Call, RunLocal
 from tests.lakes import sample
@@ -32,6 +33,12 @@ def test_days_of_growth(
     known = {"relabelled": 0, "unlabelled": 0, "examples": [], "rule": "parent", "left_out": {}, "notes": []}
     assert first["found"] == {"listed": 17, "added": 17, "changed": 0, "deleted": 0, "left": 0, **known}
     assert (first["extracted"]["embedded"], first["extracted"]["rejected"]) == (16, 1)
+
+    with alone(f"s3://{bucket}/lake", "another run"):
+        refused = call("run_local", *arguments)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(f"error: Another run works on the lake s3://{bucket}/lake: another run on ")
+    assert refused.stderr.endswith(" UTC. Wait until it has ended.\n")
 
     s3.delete_object(Bucket=bucket, Key=keys[0])
     s3.put_object(Bucket=bucket, Key=keys[-4], Body=paths[5].read_bytes())

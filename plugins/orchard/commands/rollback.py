@@ -6,6 +6,7 @@ next run. To only look at an older state, read with time travel instead: nothing
 
 import argparse
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +16,8 @@ from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 
 from orchard.lake.home import AnotherLakeError
-from orchard.lake.tables import NoLakeError, existing_catalog
+from orchard.lake.lease import AtWorkError, alone
+from orchard.lake.tables import NoAwsError, NoLakeError, existing_catalog
 
 _FILES = "The files under exports/ and reports/ stay as they are; the next run writes exports/ anew."
 
@@ -148,15 +150,20 @@ def main(argv: Sequence[str]) -> int:
         if options.to is None:
             _list(catalog.load_table((options.database, "runs")))
             return 0
-        found = changes(catalog, options.database, options.to)
-    except (NoLakeError, AnotherLakeError, RollbackError) as error:
+        with alone(options.lake, "rollback") if options.yes else nullcontext():
+            found = changes(catalog, options.database, options.to)
+            print("\n".join(map(str, found)))
+            needed = any(change.needed for change in found)
+            if needed and options.yes:
+                rollback(found)
+    except NoAwsError as error:
+        parser.error(str(error))
+    except (NoLakeError, AnotherLakeError, RollbackError, AtWorkError) as error:
         parser.exit(1, f"{error}\n")
-    print("\n".join(map(str, found)))
-    if not any(change.needed for change in found):
+    if not needed:
         print(f"The lake is as {options.to} left it: there is nothing to do.")
     elif options.yes:
-        rollback(found)
         print(f"The lake is as {options.to} left it. {_FILES}")
     else:
-        print(f"Nothing was changed: say --yes to do it. No run may be going on then: pause orchard_daily. {_FILES}")
+        print(f"Nothing was changed: say --yes to do it. {_FILES}")
     return 0

@@ -19,6 +19,7 @@ from airflow.sdk import BaseOperator
 from orchard.aws import CONNECTION, RETRIES, client, never_twice, read_object
 from orchard.cluster import emr, logs
 from orchard.cluster.request import STEPS, job_flow
+from orchard.dag import lease
 from orchard.dag.again import all_again, needed
 from orchard.dag.links import CLUSTER_LINKS, ReportLink, airflow_url, show_cluster
 from orchard.plan import Plan
@@ -112,7 +113,9 @@ class RunStepOperator(EmrAddStepsOperator):
 
         context["ti"].xcom_push(key=TRY, value=context["ti"].try_number)
         self.defer(
-            trigger=StepTrigger(self.cluster_id, self._step_id, plan.region, settings.poll_seconds, bool(found)),
+            trigger=StepTrigger(
+                self.cluster_id, self._step_id, plan.region, settings.poll_seconds, bool(found), lease.of(plan)
+            ),
             method_name="resume",
         )
 

@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from orchard.aws import CONNECTION, RETRIES, client
 from orchard.cluster import emr, logs
+from orchard.dag import lease
 from orchard.dag.again import all_again, needed
 from orchard.dag.links import CLUSTER_LINKS, show_cluster
 from orchard.plan import Plan
@@ -55,7 +56,9 @@ class _ClusterSensor(EmrJobFlowSensor):
 
         until = time.time() + self.timeout
         self.defer(
-            trigger=ClusterTrigger(self.job_flow_id, plan.region, settings.poll_seconds, self.wakes_for, until),
+            trigger=ClusterTrigger(
+                self.job_flow_id, plan.region, settings.poll_seconds, self.wakes_for, until, lease.of(plan)
+            ),
             method_name="execute_complete",
         )
 

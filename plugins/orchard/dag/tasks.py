@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -12,8 +13,10 @@ from orchard import aws
 from orchard.cluster import jobs
 from orchard.cluster.request import job_flow
 from orchard.cluster.sizing import size
+from orchard.dag.lease import holder
 from orchard.form import Wishes
 from orchard.lake import ledger, sums
+from orchard.lake.lease import Lease
 from orchard.photos.discovery import find
 from orchard.photos.label import LabelRule
 from orchard.photos.losses import MassDeletionError
@@ -54,26 +57,28 @@ def make_plan(dag_id: str, dag_run_id: str, params: Mapping[str, Any]) -> Plan:
         raise AirflowFailException(str(error)) from error
     s3 = aws.client("s3", settings.region)
     for address in (settings.root, *settings.prefixes):
-        _check_bucket(s3, address)
+        check_bucket(s3, address)
     _check_artefact(s3, settings.root, extractor_id)
     catalog = aws.catalog(settings.root, settings.database, settings.region)
     run_id = safe_run_id(dag_run_id)
     started = time.monotonic()
+    turn = nullcontext() if wishes.plan_only else Lease(settings.root, holder(dag_id, dag_run_id), s3).renewed()
     try:
-        found = find(
-            catalog,
-            settings.database,
-            run_id,
-            extractor_id,
-            settings.prefixes,
-            rule=LabelRule.parse(settings.label),
-            mass_deletion_meant=wishes.mass_deletion_meant,
-            limit=wishes.limit,
-            leave_out=settings.leave_out,
-            taken_out=wishes.take_out,
-            s3=s3,
-            write=not wishes.plan_only,
-        )
+        with turn:
+            found = find(
+                catalog,
+                settings.database,
+                run_id,
+                extractor_id,
+                settings.prefixes,
+                rule=LabelRule.parse(settings.label),
+                mass_deletion_meant=wishes.mass_deletion_meant,
+                limit=wishes.limit,
+                leave_out=settings.leave_out,
+                taken_out=wishes.take_out,
+                s3=s3,
+                write=not wishes.plan_only,
+            )
     except (MassDeletionError, ValueError) as error:
         raise AirflowFailException(str(error)) from error
     find_seconds = time.monotonic() - started
@@ -132,7 +137,8 @@ def make_plan(dag_id: str, dag_run_id: str, params: Mapping[str, Any]) -> Plan:
     return plan
 
 
-def _check_bucket(s3: Any, address: str) -> None:
+def check_bucket(s3: Any, address: str) -> None:
+    """Fail, and at once, where the bucket of an address is not there or not ours."""
     try:
         there = aws.bucket_exists(s3, address)
     except ClientError as error:

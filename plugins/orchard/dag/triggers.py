@@ -15,21 +15,30 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from orchard.aws import hook
 from orchard.cluster.emr import DONE, FAILED, gone
+from orchard.dag.lease import Renewal
 
 TRY = "waits"  # XCom of a task that waits for a step: in which try
 _THROTTLED = ("ThrottlingException", "Throttling", "RequestLimitExceeded", "InternalServerException", "InternalFailure")
 _PATIENCE = 40  # looks in a row that got no answer
 # That Airflow has to tell what became of a task: a triggerer that is shut down may not, and of one that is not, the
-# first question takes seconds. on_kill has 30 in all.
-_ANSWER_SECONDS, _KILL_SECONDS = 10.0, 25.0
+# first question takes long on a busy machine.
+_ANSWER_SECONDS, _KILL_SECONDS = 10.0, 60.0
+_KILLING: set["asyncio.Task[None]"] = set()  # or Python might forget them
 _UNKNOWN = "in a state that Airflow does not tell"
 
 
 class _Wait(BaseTrigger):
-    """Look at a cluster again and again until what is waited for has happened; EMR may fail to answer for a while."""
+    """Look at a cluster again and again until what is waited for has happened; EMR may fail to answer for a while.
 
-    def __init__(self, cluster_id: str, region: str, poll_seconds: float) -> None:
+    Parameters
+    ----------
+    lease : list of str, optional
+        The lake, and who has it: renewed meanwhile. None in what an older version of Orchard deferred.
+    """
+
+    def __init__(self, cluster_id: str, region: str, poll_seconds: float, lease: list[str] | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.lease = lease
         self.cluster_id = cluster_id
         self.region = region
         self.poll_seconds = poll_seconds
@@ -40,11 +49,14 @@ class _Wait(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         unanswered, shown = 0, None
+        renewal = Renewal(self.lease, self.region) if self.lease else None
         async with await hook("emr", self.region).get_async_conn() as emr:
             while True:
                 # Before the first look, too: Airflow takes a task that goes on before its scheduler has heard that it
                 # was deferred for one that died, and tries again.
                 await asyncio.sleep(self.poll_seconds)
+                if renewal:
+                    await renewal.renew(self.log)
                 try:
                     seen, event = await self._look(emr)
                 except (ClientError, BotoCoreError) as error:
@@ -73,8 +85,16 @@ class ClusterTrigger(_Wait):
         In seconds since 1970, so that it holds when another triggerer takes over.
     """
 
-    def __init__(self, cluster_id: str, region: str, poll_seconds: float, states: Sequence[str], until: float) -> None:
-        super().__init__(cluster_id, region, poll_seconds)
+    def __init__(
+        self,
+        cluster_id: str,
+        region: str,
+        poll_seconds: float,
+        states: Sequence[str],
+        until: float,
+        lease: list[str] | None = None,
+    ) -> None:
+        super().__init__(cluster_id, region, poll_seconds, lease)
         self.states = list(states)
         self.until = until
         self._before: str | None = None
@@ -87,6 +107,7 @@ class ClusterTrigger(_Wait):
             "poll_seconds": self.poll_seconds,
             "states": self.states,
             "until": self.until,
+            "lease": self.lease,
         }
 
     async def _look(self, emr: Any) -> tuple[str, dict[str, Any] | None]:
@@ -109,8 +130,16 @@ class StepTrigger(_Wait):
         Whether an earlier try of the task had added the step; handed on.
     """
 
-    def __init__(self, cluster_id: str, step_id: str, region: str, poll_seconds: float, found: bool = False) -> None:
-        super().__init__(cluster_id, region, poll_seconds)
+    def __init__(
+        self,
+        cluster_id: str,
+        step_id: str,
+        region: str,
+        poll_seconds: float,
+        found: bool = False,
+        lease: list[str] | None = None,
+    ) -> None:
+        super().__init__(cluster_id, region, poll_seconds, lease)
         self.step_id = step_id
         self.found = found
 
@@ -121,6 +150,7 @@ class StepTrigger(_Wait):
             "region": self.region,
             "poll_seconds": self.poll_seconds,
             "found": self.found,
+            "lease": self.lease,
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -150,6 +180,13 @@ class StepTrigger(_Wait):
         Airflow says so, too, of a task that goes on elsewhere: where another triggerer has taken over from one that was
         only silent for a while, and where `airflow dags test` waits by itself.
         """
+        # Airflow breaks this off, too: it cancels what is to be cancelled each second, until it has ended.
+        work = asyncio.create_task(self._kill())
+        _KILLING.add(work)
+        work.add_done_callback(_KILLING.discard)
+        await asyncio.shield(work)
+
+    async def _kill(self) -> None:
         if await self._given_up(_KILL_SECONDS):
             await self._cancel()
 

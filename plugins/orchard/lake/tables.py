@@ -4,12 +4,14 @@ It makes the two tables that the control plane writes, `batches` and `runs`; the
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
+from botocore.exceptions import BotoCoreError
 from pyarrow.fs import FileSystem
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
@@ -26,8 +28,42 @@ from orchard.lake.home import demand_home, demand_home_of_all, demand_room
 CATALOG = "orchard"  # the steps' Spark catalog has the same name: a SQLite catalog file keeps tables by it
 
 
+class ConflictError(CommitFailedException):
+    """Another run wrote to a table at the same time."""
+
+    def __init__(self, table: Table) -> None:
+        super().__init__(
+            f"Another run wrote to the table {table.name()[-1]} of the lake meanwhile, and this one left it as it was. "
+            "Nothing is lost: the next try does it again, on what is there then."
+        )
+
+
 class NoLakeError(ValueError):
     """There is no lake where one was looked for."""
+
+
+class NoAwsError(ValueError):
+    """AWS cannot be asked from here: no credentials, no region, no such profile, no answer."""
+
+
+@contextmanager
+def asking_aws() -> Iterator[None]:
+    """Make one sentence of what botocore says before it has asked anybody.
+
+    Raises
+    ------
+    NoAwsError
+    """
+    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
+        if os.environ.get(name) == "":  # botocore would look for a profile without a name
+            del os.environ[name]
+    try:
+        yield
+    except BotoCoreError as error:
+        raise NoAwsError(
+            f"AWS cannot be asked: {str(error).rstrip('.')}; expected credentials, a region (AWS_REGION), and of "
+            "AWS_PROFILE, where it is set, a profile that AWS' configuration has."
+        ) from error
 
 
 def _schema(**columns: IcebergType) -> Schema:
@@ -113,15 +149,17 @@ def open_catalog(root: str, database: str = "orchard", properties: Mapping[str, 
     AnotherLakeError
         The lake was copied or moved, or is another database's. Glue has one catalog an account and region: there,
         lakes are told apart by their databases.
+    NoAwsError
     """
-    catalog = _open(root, properties)
-    there = set()
-    if catalog.namespace_exists(database):
-        there = {name for _, name in catalog.list_tables(database)}
-    if "batches" not in there:
-        files, path = _files(catalog, root)
-        demand_room(root, database, files, path)
-        catalog.create_namespace_if_not_exists(database)
+    with asking_aws():
+        catalog = _open(root, properties)
+        there = set()
+        if catalog.namespace_exists(database):
+            there = {name for _, name in catalog.list_tables(database)}
+        if "batches" not in there:
+            files, path = _files(catalog, root)
+            demand_room(root, database, files, path)
+            catalog.create_namespace_if_not_exists(database)
     for name, schema in (("batches", BATCHES), ("runs", RUNS)):
         if name in there:
             table = catalog.load_table((database, name))
@@ -143,13 +181,15 @@ def existing_catalog(root: str, database: str = "orchard") -> Catalog:
         There is none.
     AnotherLakeError
         It was copied or moved, or the database is another lake's.
+    NoAwsError
     """
     missing = f"There is no lake at {root}, database {database}: no run has written to it yet, or they are others."
     in_glue = root.startswith("s3://")
     if not in_glue and not (Path(root.removeprefix("file://")) / "catalog.db").is_file():
         raise NoLakeError(missing)
-    catalog = _open(root)
-    runs = table_or_none(catalog, database, "runs")
+    with asking_aws():
+        catalog = _open(root)
+        runs = table_or_none(catalog, database, "runs")
     if runs is None:
         raise NoLakeError(missing)
     demand_home(root, runs.location())
@@ -228,7 +268,7 @@ def table_or_none(catalog: Catalog, database: str, name: str) -> Table | None:
 def append(table: Table, chunks: Iterable[pa.Table]) -> int:
     """Append chunks in one commit, holding one of them at a time; return the rows."""
     rows = 0
-    with table.transaction() as transaction:
+    with _told(table), table.transaction() as transaction:
         for chunk in chunks:
             if chunk.num_rows:
                 transaction.append(chunk)
@@ -251,7 +291,17 @@ def replace_run(catalog: Catalog, database: str, row: Mapping[str, Any]) -> None
         raise ValueError(f"The table runs has no column {', '.join(unknown)}; it has {', '.join(RUNS.column_names)}.")
     mine = EqualTo("run_id", row["run_id"])
     rows = pa.Table.from_pylist([dict(row)], table.schema().as_arrow())
-    if next(iter(table.scan(mine).plan_files()), None) is None:  # pyiceberg warns where there is nothing to replace
-        table.append(rows)
-    else:
-        table.overwrite(rows, mine)
+    with _told(table):
+        if next(iter(table.scan(mine).plan_files()), None) is None:  # pyiceberg warns where there is nothing to replace
+            table.append(rows)
+        else:
+            table.overwrite(rows, mine)
+
+
+@contextmanager
+def _told(table: Table) -> Iterator[None]:
+    """Say a conflict in a sentence."""
+    try:
+        yield
+    except CommitFailedException:
+        raise ConflictError(table) from None

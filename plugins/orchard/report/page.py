@@ -58,7 +58,8 @@ class Report:
     rejects, reasons
         See `read_rejects`.
     runs : tuple of Mapping
-        Rows of `runs` up to this one, oldest first, with the `photos` that the lake held then, and all their `seconds`.
+        Rows of `runs` up to this one, oldest first, with the `photos` that the lake held then, how many were `judged`
+        for the accuracy, and all their `seconds`.
     run_url : str, optional
         The way back to the run in Airflow.
     """
@@ -193,9 +194,14 @@ def _runs(catalog: Catalog, database: str, row: Mapping[str, Any]) -> tuple[Mapp
     )
     shown = [*before[-_RUNS:], row]
     here = And(EqualTo("extractor_id", row["extractor_id"]), In("run_id", [one["run_id"] for one in shown]))
-    photos = {one["run_id"]: one["count"] for one in rows(catalog, database, "recognisers", here, "run_id", "count")}
-    # A run without a recogniser left an empty lake.
-    return tuple({**one, "photos": photos.get(one["run_id"], 0), "seconds": _seconds(one)} for one in shown)
+    fields = ("run_id", "count", "accuracy_photos")
+    fitted = {one["run_id"]: one for one in rows(catalog, database, "recognisers", here, *fields)}
+    none = {"count": 0, "accuracy_photos": 0}  # a run without a recogniser left an empty lake
+    found = [(one, fitted.get(one["run_id"], none)) for one in shown]
+    return tuple(
+        {**one, "photos": its["count"], "judged": its["accuracy_photos"] or 0, "seconds": _seconds(one)}
+        for one, its in found
+    )
 
 
 def _seconds(row: Mapping[str, Any]) -> float | None:
@@ -216,6 +222,7 @@ def render(report: Report) -> str:
         notes=json.loads(report.row["notes"] or "[]"),
         version=__version__,
         keep=KEEP,
+        few=figures.FEW,
     )
 
 
@@ -229,7 +236,15 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for shape in (figures.count, figures.seconds, figures.dollars, figures.percent, figures.size, figures.when):
+    for shape in (
+        figures.count,
+        figures.seconds,
+        figures.dollars,
+        figures.percent,
+        figures.share,
+        figures.size,
+        figures.when,
+    ):
         environment.filters[shape.__name__] = shape
     environment.filters["literal"] = repr
     environment.globals["curve"] = figures.curve

@@ -206,7 +206,7 @@ def test_environment_of_a_developer_is_left_out() -> None:
     """Nothing here may reach an AWS account, or an Airflow, that the user's environment names."""
     code = (
         "import os, sys; from local.demo import __main__ as demo; "
-        "left = lambda _: sys.exit(str([name for name in os.environ if name.startswith(('AWS', 'AIRFLOW'))])); "
+        "left = lambda *_: sys.exit(str([name for name in os.environ if name.startswith(('AWS', 'AIRFLOW'))])); "
         "demo.machine.choose = left; demo.main([])"
     )
     environment = os.environ | {"AWS_PROFILE": "production", "AIRFLOW_HOME": "/somewhere"}

@@ -57,3 +57,27 @@ def test_a_port_that_was_asked_for() -> None:
         pytest.raises(machine.PortError, match=rf"Port {port} cannot be taken \(Address already in use\)"),
     ):
         machine.choose(port)
+
+
+def test_ports_of_aws_and_emr_that_were_asked_for(usual: tuple[int, ...]) -> None:
+    aws, emr = free_port(), free_port()
+    ports = machine.choose(aws=aws, emr=emr)
+    assert (ports.airflow, ports.aws, ports.emr, ports.missed) == (usual[0], aws, emr, ())
+    close(ports)
+    ports = machine.choose(aws=usual[2])  # the usual one of EMR
+    assert ports.aws == usual[2] != ports.emr
+    assert ports.missed == (usual[2],)
+    close(ports)
+
+
+@pytest.mark.parametrize(
+    ("aws", "emr", "message"),
+    [
+        (9000, 9000, "Port 9000 was asked for twice: Airflow, AWS and EMR need one each"),
+        (65536, None, "Port 65536 was asked for: expected one from 1 to 65535"),
+        (None, 0, "Port 0 was asked for"),
+    ],
+)
+def test_ports_that_make_no_sense(aws: int | None, emr: int | None, message: str) -> None:
+    with pytest.raises(machine.PortError, match=message):
+        machine.choose(aws=aws, emr=emr)

@@ -1,5 +1,6 @@
 """Lists in pages, with filters; and what a description holds."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,6 +17,11 @@ def test_clusters_in_pages_with_filters(aws_server: Aws, tmp_path_factory: pytes
     pages = list(server.emr.get_paginator("list_clusters").paginate())
     assert [len(page["Clusters"]) for page in pages] == [50, 2]
     assert [each["Id"] for page in pages for each in page["Clusters"]] == made[::-1]
+    newest = server.get("/")  # the page for people has as many
+    assert re.findall(r"/clusters/([\w-]+)", newest) == made[:1:-1]
+    older = re.search(r'href="(/\?marker=[^"]+)"', newest)
+    assert older
+    assert re.findall(r"/clusters/([\w-]+)", server.get(older[1])) == made[1::-1]
     starting = {"ClusterStates": ["STARTING"]}
     first = server.emr.list_clusters(**starting)
     server.emr.terminate_job_flows(JobFlowIds=made[-2:])  # on the first page: the second is what it was

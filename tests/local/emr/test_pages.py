@@ -1,8 +1,10 @@
 """Pages for people, and for tests."""
 
 import json
+import re
 import time
 from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -22,6 +24,45 @@ def test_clusters_and_steps(local_emr: LocalEmr) -> None:
     assert "ValueError: &lt;i&gt;plum&lt;/i&gt;" in page
     assert "<i>" not in page
     assert local_emr.get(f"/clusters/{cluster}/steps/{step}/stderr") == "ValueError: <i>plum</i>\n"
+
+
+def browse(server: LocalEmr, path: str) -> str:
+    with urlopen(Request(f"{server.url}{path}", headers={"Accept": "text/html,*/*"}), timeout=30) as answer:
+        return str(answer.read().decode())
+
+
+def contrast(colour: str) -> float:
+    """Compute the contrast on white, as WCAG 2 does."""
+    digits = colour[1:] if len(colour) == 7 else "".join(each * 2 for each in colour[1:])
+    parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 1.05 / (sum(share * part for share, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True)) + 0.05)
+
+
+def test_what_a_person_sees(local_emr: LocalEmr) -> None:
+    assert 4.4 < contrast("#777") < 4.5  # known: just too pale
+    cluster = local_emr.run(shell("bad", "echo '<i>plum</i>' >&2; exit 1"), Name="lively")
+    local_emr.until_steps(cluster, ["FAILED"])
+    step = local_emr.steps(cluster)[0]["Id"]
+    front, page = browse(local_emr, "/"), browse(local_emr, f"/clusters/{cluster}")
+    log = browse(local_emr, f"/clusters/{cluster}/steps/{step}/stderr")
+    colours = re.findall(r"[ ;{]color: (#\w+)", page)
+    assert len(colours) == 5
+    assert min(map(contrast, colours)) >= 4.5
+    assert "<pre>&lt;i&gt;plum&lt;/i&gt;\n</pre>" in log
+    assert f'<a href="/clusters/{cluster}">lively</a>' in log
+    assert f'<a href="/clusters/{cluster}/steps/{step}/stdout">stdout</a>' in log
+    assert '<a href="/">All clusters</a>' in page
+    for each in (front, page):
+        assert '<th scope="col">Reason</th></tr>' in each
+        assert 'data-head="Reason"' in each  # where a row is a block
+    for each in (front, page, log):
+        assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in each
+        assert "<script>" in each  # it follows what happens
+    local_emr.emr.terminate_job_flows(JobFlowIds=[cluster])
+    local_emr.until_state(cluster, "TERMINATED")
+    for path in (f"/clusters/{cluster}", f"/clusters/{cluster}/steps/{step}/stderr"):
+        assert "<script>" not in browse(local_emr, path)
 
 
 def test_a_log_while_it_is_written(local_emr: LocalEmr) -> None:

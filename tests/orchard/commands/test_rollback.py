@@ -167,3 +167,14 @@ def test_a_mistyped_lake_of_glue(aws: Any, bucket: str, capsys: pytest.CaptureFi
     assert aws.client("s3").list_objects_v2(Bucket=bucket)["KeyCount"] == before
     found = {one["Name"] for one in aws.client("glue").get_databases()["DatabaseList"]}
     assert found & {database, f"{database}_too"} == {database}
+
+
+def test_without_a_region_it_says_so(
+    aws: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name)
+    with pytest.raises(SystemExit) as ended:
+        main(["--lake", "s3://bucket/lake"])
+    assert ended.value.code == 2
+    assert "error: AWS cannot be asked: You must specify a region; expected" in capsys.readouterr().err

@@ -55,7 +55,9 @@ def test_a_cluster_that_emr_would_refuse_stops_the_run_when_it_is_planned(
     aws: Any, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not only when it is to be rented; and another try would find the same."""
-    chosen = settings(lake=f"s3://{bucket}/lake", prefixes=(f"s3://{bucket}/photos/",), database=bucket)
+    chosen = settings(
+        lake=f"s3://{bucket}/lake", prefixes=(f"s3://{bucket}/photos/",), database=bucket.replace("-", "_")
+    )
     aws.client("s3").put_object(Bucket=bucket, Key=f"lake/extractors/{EXTRACTOR}.zip", Body=b"artefact")
     monkeypatch.setattr(tasks, "read_settings", lambda: chosen.but(release="emr-5.36.0"))
     with pytest.raises(AirflowFailException, match=r"- ReleaseLabel: expected emr-7\.\*\.\* or .*, got 'emr-5\.36\.0'"):
@@ -65,7 +67,9 @@ def test_a_cluster_that_emr_would_refuse_stops_the_run_when_it_is_planned(
 
 
 def test_labels_by_the_setting(aws: Any, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen = settings(lake=f"s3://{bucket}/lake", prefixes=(f"s3://{bucket}/photos/",), database=bucket)
+    chosen = settings(
+        lake=f"s3://{bucket}/lake", prefixes=(f"s3://{bucket}/photos/",), database=bucket.replace("-", "_")
+    )
     for key in (f"lake/extractors/{EXTRACTOR}.zip", "photos/1.jpg", "photos/Fig/2.jpg"):
         aws.client("s3").put_object(Bucket=bucket, Key=key, Body=b"any")
     monkeypatch.setattr(tasks, "read_settings", lambda: chosen.but(label="parent/2"))

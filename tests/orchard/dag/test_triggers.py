@@ -1,6 +1,7 @@
 """Waiting for a step or a cluster: how that ends, and what becomes of the step when the wait is broken off."""
 
 import asyncio
+import threading
 import time
 from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
@@ -179,6 +180,30 @@ def test_since_airflow_3_3_the_triggerer_says_it_and_may_be_wrong(
     monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", tell)
     before, after = asyncio.run(cancel())
     assert (len(before), len(after)) == (0, cancelled)
+
+
+def test_the_triggerer_breaks_off_its_own_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It cancels what is to be cancelled again and again; the step is cancelled all the same."""
+    asked, answered = threading.Event(), threading.Event()
+
+    def tell(**_: Any) -> Any:
+        asked.set()
+        answered.wait()
+        return {"r1": {"extract": "failed"}}
+
+    async def cancel() -> list[Any]:
+        emr = Emr("RUNNING")
+        killing = asyncio.create_task(trigger(monkeypatch, emr).on_kill())
+        await asyncio.to_thread(asked.wait)
+        killing.cancel("user-action")
+        with suppress(asyncio.CancelledError):
+            await killing
+        answered.set()
+        await asyncio.gather(*triggers._KILLING)
+        return emr.cancelled
+
+    monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", tell)
+    assert len(asyncio.run(cancel())) == 1
 
 
 def test_broken_off_in_airflow_dags_test(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 import sqlite3
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,17 @@ from pyiceberg.table.update.schema import UpdateSchema
 from pyiceberg.transforms import IdentityTransform
 
 from orchard.lake.home import AnotherLakeError
-from orchard.lake.tables import BATCHES, RUNS, append, open_catalog, replace_run, table_or_none
+from orchard.lake.tables import (
+    BATCHES,
+    RUNS,
+    ConflictError,
+    NoAwsError,
+    append,
+    existing_catalog,
+    open_catalog,
+    replace_run,
+    table_or_none,
+)
 
 RUN = pa.schema([("run_id", pa.string()), ("added", pa.int64())])
 
@@ -40,6 +50,23 @@ def test_a_local_lake(tmp_path: Path, name: str) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [name.partition("/")[0]]
 
 
+def test_two_runs_at_once(tmp_path: Path) -> None:
+    """An append is tried again by pyiceberg itself; once it has given up, it is told."""
+    catalog = open_catalog(str(tmp_path))
+    with catalog.load_table("orchard.runs").transaction() as change:
+        change.set_properties({"commit.retry.num-retries": "0"})
+    mine, theirs = catalog.load_table("orchard.runs"), catalog.load_table("orchard.runs")
+    append(theirs, [run("r1")])
+    with pytest.raises(ConflictError) as conflict:
+        append(mine, [run("r2")])
+    assert str(conflict.value) == (
+        "Another run wrote to the table runs of the lake meanwhile, and this one left it as it was. "
+        "Nothing is lost: the next try does it again, on what is there then."
+    )
+    assert mine.refresh().scan(selected_fields=("run_id",)).to_arrow().to_pylist() == [{"run_id": "r1"}]
+    append(mine, [run("r2")])
+
+
 def test_a_relative_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     open_catalog("lake")
@@ -52,6 +79,41 @@ def test_a_folder_that_addresses_cannot_name_is_refused(tmp_path: Path, name: st
         open_catalog(str(tmp_path / name))
     assert str(caught.value) == f"{tmp_path / name}: expected a folder for the lake without {odd} in its path."
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("opening", [open_catalog, existing_catalog])
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("AWS_PROFILE", "nowhere", "The config profile (nowhere) could not be found"),
+        ("AWS_REGION", None, "You must specify a region"),
+    ],
+)
+def test_an_aws_that_cannot_be_asked_is_one_sentence(
+    aws: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    opening: Callable[[str], Catalog],
+    name: str,
+    value: str | None,
+    said: str,
+) -> None:
+    if value is None:
+        monkeypatch.delenv("AWS_REGION")
+        monkeypatch.delenv("AWS_DEFAULT_REGION")
+    else:
+        monkeypatch.setenv(name, value)
+    with pytest.raises(NoAwsError) as caught:
+        opening("s3://bucket/lake")
+    assert str(caught.value) == (
+        f"AWS cannot be asked: {said}; expected credentials, a region (AWS_REGION), and of AWS_PROFILE, where it is "
+        "set, a profile that AWS' configuration has."
+    )
+
+
+def test_a_profile_without_a_name_is_none(aws: Any, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "")
+    database = f"db_{uuid.uuid4().hex[:8]}"
+    assert len(open_catalog(f"s3://{bucket}/lake", database).list_tables(database)) == 2
 
 
 def test_spark_finds_the_tables_under_its_own_catalogs_name(tmp_path: Path) -> None:

@@ -208,12 +208,17 @@ def test_two_days_of_a_real_lake(small_artefact: Path, tmp_path: Path, grow: Cal
         "Components": "12",
     }
     assert page.notes["Photos in the lake"] == "4 labels"
-    assert page.notes["Recognised"] == "of 4 photos, unseen"
+    assert page.notes["Recognised"] == "photos, unseen"
+    assert page.tiles["Recognised"].endswith(" of 4")
     labels = page.table("Labels by their photos")
     assert labels[1][:3] == [label.name, "9", "+4"]
     assert [row[1:3] for row in labels[2:]] == [["6", ""]] * 3
 
-    variance = page.table("Variance that the components explain; all 12")
+    variance = page.table("Variance that each component explains, and together with all before it; all 12")
+    assert '<div class="wide">\n<table class="under">\n<caption>Variance' in page.html  # too wide for a telephone
+    assert page.notes["Of the best"] == "the variance it captures, of what the best basis of its size would"
+    assert "Drift is what this basis misses of the best one" in page.text
+    assert "href" not in {name for name, _ in page.attributes}  # no Airflow has made it
     numbers = [row[0] for row in variance[1:] if row[0] != "⋯"]
     assert numbers[:10] == [*list("123456789"), "10"]
     assert numbers[-1] == "12"
@@ -239,6 +244,13 @@ def test_two_days_of_a_real_lake(small_artefact: Path, tmp_path: Path, grow: Cal
     thumbnail = Image.open(io.BytesIO(base64.b64decode((cut["src"] or "").removeprefix("data:image/jpeg;base64,"))))
     assert thumbnail.format == "JPEG"
     assert max(thumbnail.size) <= 96
+
+    # What it says of reading the lake works as it stands.
+    _, _, said = page.text.partition("with time travel.")
+    read: dict[str, Any] = {}
+    exec(said.partition("Without a catalog: /")[0], read)
+    assert (len(read["photos"]), len(read["rejects"]), len(read["plain"])) == (27, 3, 27)
+    assert dict(read["labels"])[label.name] == 9
 
     runs = page.table("Runs of this extractor")
     assert [row[0].partition(" UTC")[2] for row in runs[1:]] == [second["run_id"], first["run_id"]]
@@ -423,6 +435,24 @@ def test_photos_undone_are_said(tables: Tables) -> None:
     assert "not ended yet" in tables.page(tables.run() | {"ended_at": None}).text
 
 
+def test_shares_of_few_photos_are_counts(tables: Tables) -> None:
+    page = tables.page(tables.run(photos=2, added=1, embedded=1, accuracy=0.0))
+    assert (page.tiles["Recognised"], page.notes["Recognised"]) == ("0 of 1", "photos, unseen")
+    assert "Right about 0 of 1 photos of this run, each judged unseen." in page.text
+    assert page.table("Runs of this extractor")[1][6] == "0 of 1"
+    assert "0.0%" not in page.text
+
+
+def test_one_label_alone_is_recognised_by_no_share(tables: Tables) -> None:
+    mine = {"extractor_id": "e1", "run_id": "r1"}
+    tables.put("moments", [{**mine, "total": Moments.of([[0.0], [1.0]], ["Fig", "Fig"]).pack()}])
+    fitted = {"labels": ["Fig"], "accuracy_photos": 0, "shrinkage": 0.25, "count": 2}
+    tables.put("recognisers", [{**mine, **fitted}])
+    page = tables.page(tables.run(added=2, embedded=2))
+    assert (page.tiles["Recognised"], page.notes["Recognised"]) == (NONE, "but one label")
+    assert "with one label there is nothing to tell apart" in page.text
+
+
 def test_what_could_not_be_made_is_said(tables: Tables) -> None:
     page = tables.page(tables.run() | {"unmade": "map: ValueError: <b>\nexports: OSError: full"})
     assert "complete, but not all beside the tables could be made" in page.text
@@ -460,7 +490,7 @@ def test_a_lake_in_s3(aws: Any, bucket: str) -> None:
         ["2", "0.1", "5.00%", "96.00%", "reaches 95%"],
     ]
     assert 'lake = load_catalog("orchard", type="glue")' in page.text
-    assert f"photos = lake.load_table('{database}.coordinates').scan().to_pandas()" in page.text
+    assert f"photos = lake.load_table('{database}.coordinates').scan(mine).to_pandas()" in page.text
 
 
 def test_what_is_said_twice_agrees() -> None:
