@@ -51,7 +51,7 @@ def test_days_of_growth(lake: LakeUnderTest) -> None:
     assert reasons == [
         "truncated: the image data ends early",
         "the file is empty (0 bytes)",
-        "not an image that can be read: it begins with b'<html>404</html>'",
+        "not an image that can be read: it is a page of HTML: was a download refused?",
     ]
     assert first.xcom("check_run") == {"asked": 11, "embedded": 8, "rejected": 3}
     assert_as_from_scratch(lake)

@@ -39,6 +39,11 @@ def labels(folder: Path) -> dict[str, str | None]:
     return by_path
 
 
+def spelled(name: str) -> str:
+    """Spell a label: in Unicode's composed form, without blanks at its ends."""
+    return unicodedata.normalize("NFC", name).strip()
+
+
 def write(path: Path, data: bytes = b"photo") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
