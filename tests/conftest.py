@@ -232,7 +232,7 @@ def spark(aws_server: Aws, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             patch.setenv(name, value)
         lake = start_spark(tmp_path_factory.mktemp("spark"))
     yield
-    lake.close()
+    lake.spark.stop()  # it was never read: its catalog is not there to be closed
 
 
 @dataclass(frozen=True)
