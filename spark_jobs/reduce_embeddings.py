@@ -7,8 +7,9 @@ import argparse
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
+from spark_jobs.exact.accuracy import Accuracy
 from spark_jobs.exact.basis import Request
 from spark_jobs.exports import pictures
 from spark_jobs.exports import plain_files as exports
@@ -49,8 +50,10 @@ class Reduced:
     projected: int = 0
     exported: int = 0
     shrinkage: float | None = None
-    accuracy: float | None = None
-    judged: int = 0  # photos that accuracy is the share of
+    accuracy_before: Accuracy = field(default_factory=Accuracy)  # see `spark_jobs.tables.recognisers.Judgement`
+    accuracy_folds: Accuracy = field(default_factory=Accuracy)
+    near_twins: int = 0
+    worst: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     unmade: tuple[str, ...] = ()  # see `spark_jobs.running.unmade`
 
@@ -64,10 +67,23 @@ def reduce_run(lake: Lake, run_id: str, extractor_id: str, options: Options) -> 
         _LOG.warning("The lake holds no embeddings of %s: there is nothing to fit.", extractor_id)
         return Reduced()
     total = sums.total
-    recogniser, accuracy, judged = recognisers.update(lake, run_id, extractor_id, sums, options.shrinkage)
+    try:
+        recogniser, judgement = recognisers.update(lake, run_id, extractor_id, sums, options.shrinkage)
+    finally:
+        if sums.photos is not None:
+            sums.photos.unpersist()
+    recognised = Reduced(
+        total.count,
+        len(total.labels),
+        shrinkage=recogniser.shrinkage,
+        accuracy_before=judgement.before,
+        accuracy_folds=judgement.folds,
+        near_twins=judgement.near_twins,
+        worst=judgement.worst,
+    )
     if not total.varies:
         _LOG.warning("%d embeddings that do not vary make no PCA: there will be one with more photos.", total.count)
-        return Reduced(total.count, len(total.labels), shrinkage=recogniser.shrinkage, accuracy=accuracy, judged=judged)
+        return recognised
     placed = coordinates.update(lake, extractor_id, total, options.request, options.refit)
     basis = placed.basis
     unmade, exported = Unmade(), 0
@@ -80,9 +96,8 @@ def reduce_run(lake: Lake, run_id: str, extractor_id: str, options: Options) -> 
         *(basis.basis_id, f"new ({placed.why})" if placed.why else "kept"),
         *(100 * placed.captured, 100 * placed.captured_of_best),
     )
-    return Reduced(
-        photos=total.count,
-        labels=len(total.labels),
+    return replace(
+        recognised,
         basis_id=basis.basis_id,
         components=len(basis.components),
         why=placed.why,
@@ -90,9 +105,6 @@ def reduce_run(lake: Lake, run_id: str, extractor_id: str, options: Options) -> 
         captured=placed.captured,
         projected=placed.projected,
         exported=exported,
-        shrinkage=recogniser.shrinkage,
-        accuracy=accuracy,
-        judged=judged,
         files=tuple(files),
         unmade=tuple(unmade),
     )

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import spark_jobs.tables.shell  # noqa: F401  # first: see there
-from orchard.lake import ledger
+from orchard.lake import accuracy, ledger
 from orchard.lake.lease import AtWorkError, alone
 from orchard.lake.tables import RUNS, ConflictError, asking_aws, open_catalog
 from orchard.photos.discovery import Found, find
@@ -37,7 +37,6 @@ from spark_jobs.tables.process import ended_by_interrupt
 from spark_jobs.tables.session import log_to_stderr, open_lake
 
 _LOG = logging.getLogger("run_local")
-FEW = 100  # photos of which a share is told as a count
 
 
 @dataclass(frozen=True)
@@ -161,7 +160,7 @@ def _steps(
         "why": reduced.why,
         "captured_of_best": reduced.captured_of_best,
         "captured": reduced.captured,
-        "accuracy": reduced.accuracy,
+        **accuracy.columns(asdict(reduced)),
         "options": options.to_json(),
         "listed": found.listed if found else None,
         "left": found.left if found else None,
@@ -217,19 +216,11 @@ def describe(done: Done) -> str:
         )
     if reduced.shrinkage is not None:
         labels = f"{reduced.labels} labels" if reduced.labels > 1 else "1 label: it tells nothing apart"
-        lines.append(f"  recogniser  {labels}, shrinkage {reduced.shrinkage:.3f}{_judged(reduced)}")
+        lines.append(f"  recogniser  {labels}, shrinkage {reduced.shrinkage:.3f}")
+        lines += [f"    {said}" for said in accuracy.told(accuracy.columns(asdict(reduced)), reduced.worst)]
     lines += [f"  wrote       {file}" for file in reduced.files if file.endswith((".png", ".csv"))]
     lines += [f"  not made    {what} (the next run tries again; the tables are right)" for what in reduced.unmade]
     return "\n".join(lines)
-
-
-def _judged(reduced: Reduced) -> str:
-    """Say how often the recogniser was right; a share of a few photos says little without their number."""
-    if reduced.accuracy is None:
-        return ""
-    right, of = round(reduced.accuracy * reduced.judged), reduced.judged
-    share = f"{reduced.accuracy:.1%} of this run's photos" if of >= FEW else f"{right} of this run's {of} photos"
-    return f", right about {share}, unseen"
 
 
 def _disk_is_full(error: BaseException | None) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import EqualTo
 
+from orchard.lake import accuracy
 from orchard.lake.sums import Sums, sums
 from orchard.lake.tables import open_catalog, replace_run
 from spark_jobs.exact.basis import Request
@@ -62,7 +63,7 @@ def row(catalog: Catalog, args: argparse.Namespace, judged: Sums) -> dict[str, A
     extracted, reduced = (
         json.loads(read_whole(f"{args.lake}/steps/{args.run_id}/{step}.json")) for step in ("extract", "reduce")
     )
-    same = ("basis_id", "why", "captured_of_best", "captured", "accuracy")
+    same = ("basis_id", "why", "captured_of_best", "captured")
     return {
         "run_id": args.run_id,
         "extractor_id": args.extractor_id,
@@ -79,5 +80,6 @@ def row(catalog: Catalog, args: argparse.Namespace, judged: Sums) -> dict[str, A
         "label_rule": batch["label_rule"][0].as_py(),
         "options": Options(Request(None, args.variance, False)).to_json(),
         **{name: reduced[name] for name in same},
+        **accuracy.columns(reduced),
         "unmade": "\n".join(reduced["unmade"]) or None,
     }

@@ -24,8 +24,8 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "moments": ("extractor_id", "run_id", "created_at"),
     "bases": ("basis_id", "count", "components", "eigenvalues", "why"),
     "coordinates": ("label", "uri", "coordinates", "basis_id"),
-    "recognisers": ("labels", "shrinkage", "accuracy", "run_id"),
-    "runs": ("run_id", "added", "changed", "deleted", "embedded", "rejected", "captured", "accuracy", "why"),
+    "recognisers": ("labels", "shrinkage", "run_id"),
+    "runs": ("run_id", "added", "changed", "deleted", "embedded", "rejected", "captured", "accuracy_folds", "why"),
 }
 
 

@@ -68,12 +68,10 @@ class Recogniser:
         scores = np.exp(scores - scores.max(axis=1, keepdims=True))
         return np.asarray(scores / scores.sum(axis=1, keepdims=True))
 
-    def correct(self, embeddings: NDArray[np.float32], labels: list[str]) -> int:
-        """How many of the embeddings have their own label as the most probable one."""
-        if not labels or not self.labels:
-            return 0
-        best = self.probabilities(embeddings).argmax(axis=1)
-        return sum(self.labels[i] == label for i, label in zip(best, labels, strict=True))
+    def best(self, embeddings: NDArray[np.float32]) -> NDArray[np.object_]:
+        """Return the most probable label of each embedding."""
+        scores = embeddings.astype(np.float64) @ self.weights.T + self.biases
+        return np.asarray(np.asarray(self.labels, dtype=object)[scores.argmax(axis=1)])
 
 
 def _factor(covariance: NDArray[np.float64]) -> tuple[NDArray[np.float64], bool]:

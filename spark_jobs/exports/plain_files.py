@@ -20,8 +20,7 @@ from obstore.store import ObjectStore
 from pyspark.sql import functions as F
 
 from spark_jobs.running import objects
-from spark_jobs.tables.lake import Lake, run_in
-from spark_jobs.tables.totals import BatchTask
+from spark_jobs.tables.lake import BatchTask, Lake, run_in
 from spark_jobs.tables.vectors import matrix
 
 _LOG = logging.getLogger("reduce")

@@ -16,8 +16,7 @@ from pyspark.sql import functions as F
 
 from spark_jobs.exact.basis import Basis, Request, why_refit
 from spark_jobs.exact.moments import Moments
-from spark_jobs.tables.lake import Lake, run_in
-from spark_jobs.tables.totals import BatchTask
+from spark_jobs.tables.lake import BatchTask, Lake, run_in
 from spark_jobs.tables.vectors import lists, matrix
 
 _LOG = logging.getLogger("reduce")

@@ -3,12 +3,13 @@
 The control plane makes `batches` and `runs` (plugins/orchard/lake/tables.py); what the two steps write is made here.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
@@ -44,11 +45,18 @@ _TABLES = {
     ),
     "recognisers": (
         "extractor_id string, run_id string, labels array<string>, weights array<array<double>>, "
-        "biases array<double>, shrinkage double, count bigint, accuracy double, accuracy_photos bigint, "
-        "created_at timestamp",
+        "biases array<double>, shrinkage double, count bigint, created_at timestamp",
         "extractor_id, run_id",
     ),
 }
+# Columns that came later, at the end: older tables get them when a step begins.
+_LATER = {
+    "recognisers": {
+        "by_label": "array<struct<label: string, right_before: bigint, judged_before: bigint, right_folds: bigint, "
+        "judged_folds: bigint>>",
+    },
+}
+BatchTask = Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]  # what mapInArrow takes
 _PROPERTIES = {
     "format-version": "2",
     # A task's rows all belong to one part: no shuffle before writing.
@@ -97,16 +105,20 @@ class Lake:
         return spark.Spark3Util.loadIcebergTable(self.spark._jsparkSession, self.name(table))
 
     def create_tables(self, *names: str) -> None:
-        """Make those of the tables named that are missing; only what the steps write."""
+        """Make those of the tables named that are missing, with the columns that are; only what the steps write."""
         there = self.tables()
         properties = ", ".join(f"'{key}'='{value}'" for key, value in _PROPERTIES.items())
         for name in names:
+            columns, partitions = _TABLES[name]
+            later = {column: f"{column} {kind}" for column, kind in _LATER.get(name, {}).items()}
             if name not in there:
-                columns, partitions = _TABLES[name]
                 self.spark.sql(
-                    f"CREATE TABLE IF NOT EXISTS {self.name(name)} ({columns}) USING iceberg "
-                    f"PARTITIONED BY ({partitions}) TBLPROPERTIES ({properties})"
+                    f"CREATE TABLE IF NOT EXISTS {self.name(name)} ({', '.join([columns, *later.values()])}) "
+                    f"USING iceberg PARTITIONED BY ({partitions}) TBLPROPERTIES ({properties})"
                 )
+            elif new := later.keys() - set(self.spark.table(self.name(name)).columns):
+                added = ", ".join(one for column, one in later.items() if column in new)
+                self.spark.sql(f"ALTER TABLE {self.name(name)} ADD COLUMNS ({added})")
 
     def tables(self) -> set[str]:
         """Return the names of the tables that there are."""
@@ -176,9 +188,12 @@ class Lake:
         self.spark.sql(f"DELETE FROM {self.name(table)} WHERE {where}", args=dict(equals))
 
     def rows(self, table: str, rows: Sequence[Mapping[str, Any]]) -> DataFrame:
-        """Make a frame of a few rows of a table, through Arrow: a pickled RDD would take seconds."""
+        """Make a frame of a few rows of a table, through Arrow: a pickled RDD would take seconds.
+
+        Columns that the rows lack are null: older tables have some that are not written any more.
+        """
         schema: StructType = self.spark.table(self.name(table)).schema
-        columns = {field.name: [row[field.name] for row in rows] for field in schema}
+        columns = {field.name: [row.get(field.name) for row in rows] for field in schema}
         return self.spark.createDataFrame(pd.DataFrame(columns), schema)
 
     @property

@@ -1,37 +1,62 @@
 """Recognisers: the lake's classifier, fitted anew each run, and how often it is right about photos it has not seen."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import numpy as np
 import pyarrow as pa
 from pyspark.sql import functions as F
 
+from spark_jobs.exact.accuracy import Accuracy, Judged, by_label
 from spark_jobs.exact.recogniser import Recogniser
-from spark_jobs.tables.lake import Lake
-from spark_jobs.tables.totals import FOLDS, BatchTask, Totals, fold
+from spark_jobs.exact.twins import FOLDS
+from spark_jobs.tables.lake import BatchTask, Lake
+from spark_jobs.tables.totals import Totals
 from spark_jobs.tables.vectors import matrix
+
+WORST = 3
+_COUNTS = ("photos", "judged_before", "right_before", "judged_folds", "right_folds")
+_JUDGED = "label string, twins bigint, twin_before boolean, " + ", ".join(f"{count} bigint" for count in _COUNTS)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How often a run's photos were recognised by recognisers that had not seen them.
+
+    A photo is judged by a recogniser that knows its label, and at least one more.
+
+    Attributes
+    ----------
+    before : Accuracy
+        Of the recogniser of all other runs: of the one before this run's photos were folded in.
+    folds : Accuracy
+        Of recognisers of the whole lake but the photo's fold; photos with a near twin in other runs are left out.
+    near_twins : int
+        Photos of the run that have a near twin among the run's others, or in a run before.
+    by_label : tuple of dict
+        Per label of the run's photos: ``label``, and ``right_*`` and ``judged_*`` of `before` and `folds`; the worst of
+        `folds` first.
+    """
+
+    before: Accuracy = field(default_factory=Accuracy)
+    folds: Accuracy = field(default_factory=Accuracy)
+    near_twins: int = 0
+    by_label: tuple[dict[str, str | int], ...] = ()
+
+    @property
+    def worst(self) -> tuple[str, ...]:
+        """The labels that `folds` finds recognised least, three at most, as ``Anjou (2 of 11)``."""
+        wrong = [row for row in self.by_label if row["right_folds"] < row["judged_folds"]]  # type: ignore[operator]
+        return tuple(f"{row['label']} ({row['right_folds']} of {row['judged_folds']})" for row in wrong[:WORST])
 
 
 def update(
     lake: Lake, run_id: str, extractor_id: str, totals: Totals, shrinkage: float | None
-) -> tuple[Recogniser, float | None, int]:
-    """Fit the recogniser of everything, measure its accuracy, and store both.
-
-    Returns
-    -------
-    recogniser : Recogniser
-    accuracy : float or None
-        Share of the run's photos that are recognised by a classifier fitted on the whole lake but their fold: so each
-        photo of the day is judged once, unseen, at the cost of the day. None where no photo was judged.
-    judged : int
-        Photos that accuracy is the share of: not those of a fold without which the lake has but one label, as there
-        would be nothing to choose from.
-    """
+) -> tuple[Recogniser, Judgement]:
+    """Fit the recogniser of everything, judge the run's photos, and store both, at the cost of the run's photos."""
     recogniser = Recogniser.fit(totals.total, shrinkage)
-    unseen = [totals.held_out(number) for number in range(FOLDS)]
-    judges = [Recogniser.fit(moments, shrinkage) if len(moments.labels) > 1 else None for moments in unseen]
-    judged = sum(part.count for part, judge in zip(totals.folds, judges, strict=True) if judge is not None)
-    accuracy = _right(lake, run_id, extractor_id, judges) / judged if judged else None
+    judgement = _judgement(totals, shrinkage)
     row = {
         "extractor_id": extractor_id,
         "run_id": run_id,
@@ -40,30 +65,68 @@ def update(
         "biases": recogniser.biases,
         "shrinkage": recogniser.shrinkage,
         "count": totals.total.count,
-        "accuracy": accuracy,
-        "accuracy_photos": judged,
         "created_at": datetime.now(UTC),
+        "by_label": list(judgement.by_label),
     }
     lake.replace("recognisers", lake.rows("recognisers", [row]), extractor_id=extractor_id, run_id=run_id)
-    return recogniser, accuracy, judged
+    return recogniser, judgement
 
 
-def _right(lake: Lake, run_id: str, extractor_id: str, judges: list[Recogniser | None]) -> int:
-    """Count the run's photos whose label their fold's judge finds."""
-    part = lake.table("embeddings", extractor_id=extractor_id, run_id=run_id)
-    correct = part.select(fold().alias("fold"), "label", "embedding").mapInArrow(_judgement(judges), "correct bigint")
-    return int(correct.agg(F.sum("correct")).collect()[0][0] or 0)
+def _judgement(totals: Totals, shrinkage: float | None) -> Judgement:
+    if totals.photos is None:
+        return Judgement()
+    judges = [
+        Recogniser.fit(moments, shrinkage) if len(moments.labels) > 1 else None
+        for moments in (totals.before, *(totals.held_out(fold) for fold in range(FOLDS)))
+    ]
+    judged = totals.photos.mapInArrow(_judging(judges[0], judges[1:]), _JUDGED).groupBy("label", "twins")
+    sums = judged.agg(F.max("twin_before").alias("twin_before"), *(F.sum(count).alias(count) for count in _COUNTS))
+    groups = sums.toPandas().to_dict("records")
+    before = [Judged(group["label"], group["judged_before"], group["right_before"]) for group in groups]
+    folds = [Judged(group["label"], group["judged_folds"], group["right_folds"]) for group in groups]
+    twins = sum(group["photos"] for group in groups if group["photos"] > 1 or group["twin_before"])
+    labels_before, labels_folds = by_label(before), by_label(folds)
+    rows = []
+    for label in sorted({group["label"] for group in groups}):
+        (right_before, judged_before), (right_folds, judged_folds) = (
+            of.get(label, (0, 0)) for of in (labels_before, labels_folds)
+        )
+        rows.append(
+            {
+                "label": label,
+                "right_before": right_before,
+                "judged_before": judged_before,
+                "right_folds": right_folds,
+                "judged_folds": judged_folds,
+            }
+        )
+    rows.sort(key=_goodness)
+    return Judgement(Accuracy.of(before), Accuracy.of(folds), int(twins), tuple(rows))
 
 
-def _judgement(judges: list[Recogniser | None]) -> BatchTask:
+def _goodness(row: dict[str, str | int]) -> tuple[float, float]:
+    """Sort what was judged worst first, of equal shares that of more photos, and what was not judged last."""
+    right, judged = int(row["right_folds"]), int(row["judged_folds"])
+    return (right / judged, -judged) if judged else (2.0, 0.0)
+
+
+def _judging(before: Recogniser | None, folds: Sequence[Recogniser | None]) -> BatchTask:
     def judge(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        correct = 0
         for batch in batches:
-            folds, embeddings = batch["fold"].to_numpy(), matrix(batch["embedding"])
-            for number, recogniser in enumerate(judges):
-                here = folds == number
-                if recogniser is not None and here.any():
-                    correct += recogniser.correct(embeddings[here], batch["label"].filter(pa.array(here)).to_pylist())
-        yield pa.record_batch({"correct": pa.array([correct], pa.int64())})
+            embeddings, fold = matrix(batch["embedding"]), batch["fold"].to_numpy()
+            labels = np.asarray(batch["label"].to_pylist(), dtype=object)
+            twin_before = batch["twin_before"].to_numpy(zero_copy_only=False)
+            known, right = np.zeros((2, len(batch)), bool), np.zeros((2, len(batch)), bool)
+            everything = np.ones(len(batch), bool)
+            parts = [(before, 0, everything), *((one, 1, (fold == i) & ~twin_before) for i, one in enumerate(folds))]
+            for judge, kind, here in parts:
+                if judge is not None and here.any():
+                    known[kind, here] = np.isin(labels[here], np.asarray(judge.labels, dtype=object))
+                    right[kind, here] = judge.best(embeddings[here]) == labels[here]
+            counts = (np.ones(len(batch), bool), known[0], right[0], known[1], right[1])
+            yield pa.record_batch(
+                [batch["label"], batch["twins"], batch["twin_before"], *(pa.array(c.astype(np.int64)) for c in counts)],
+                names=["label", "twins", "twin_before", *_COUNTS],
+            )
 
     return judge

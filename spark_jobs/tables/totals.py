@@ -6,7 +6,7 @@ and a usual day adds one batch to one total. Only when no total covers exactly t
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import reduce
@@ -16,17 +16,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark import StorageLevel
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from spark_jobs.exact.moments import Moments, moments_id
+from spark_jobs.exact.twins import FOLDS
+from spark_jobs.tables.folds import divide
 from spark_jobs.tables.lake import Lake
 from spark_jobs.tables.vectors import matrix
 
-FOLDS = 5  # parts of a batch that are held out in turn when accuracy is measured
 _ROWS = 4096  # embeddings centred at once: 42 MB in float64 for 1280 numbers
-
-BatchTask = Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]  # what mapInArrow takes
 
 
 @dataclass(frozen=True)
@@ -38,11 +37,14 @@ class Totals:
     before : Moments
         Of all other runs.
     folds : tuple of Moments
-        Of this run's batch, by `fold`.
+        Of this run's batch, divided by `spark_jobs.tables.folds`.
+    photos : DataFrame or None
+        Of this run's batch, as divided; whoever is done with them unpersists them. None where the run has none.
     """
 
     before: Moments
     folds: tuple[Moments, ...]
+    photos: DataFrame | None
 
     @property
     def total(self) -> Moments:
@@ -53,11 +55,6 @@ class Totals:
         return reduce(Moments.__add__, (part for i, part in enumerate(self.folds) if i != fold), self.before)
 
 
-def fold() -> Column:
-    """Fold that a photo belongs to, by its uri."""
-    return F.pmod(F.crc32("uri"), F.lit(FOLDS)).cast("int")
-
-
 def update(lake: Lake, run_id: str, extractor_id: str) -> Totals | None:
     """Bring the table `moments` up to date with `embeddings`, and return the totals; None for an empty lake."""
     mine = {"extractor_id": extractor_id}
@@ -65,7 +62,7 @@ def update(lake: Lake, run_id: str, extractor_id: str) -> Totals | None:
     if not held:
         lake.delete("moments", **mine)
         return None
-    rows = lake.table("moments", **mine).select("run_id", "count", "moments_id").collect()
+    rows = lake.table("moments", **mine).select("run_id", "count", "moments_id", "created_at").collect()
     known = {row.run_id: row for row in rows if row.run_id != run_id}
     for gone in known.keys() - held.keys():
         if known[gone]["count"]:
@@ -74,27 +71,38 @@ def update(lake: Lake, run_id: str, extractor_id: str) -> Totals | None:
     ids = {run: row.moments_id for run, row in known.items()}
     for run in sorted(held.keys() - {run_id}):
         if run not in known or known[run]["count"] != held[run]:
-            packed = _sum(_of_run(lake, run, extractor_id)).pack()
+            packed = _of_run(lake, run, extractor_id).pack()
             ids[run] = moments_id(packed)
             _store(lake, run, extractor_id, batch=packed)
-    folds = _of_run(lake, run_id, extractor_id) if run_id in held else ()
-    dimension = folds[0].dimension if folds else None
-    before = _before(lake, run_id, extractor_id, ids, dimension)
-    if not folds:
-        folds = tuple(Moments.empty(before.dimension) for _ in range(FOLDS))
-    totals = Totals(before, folds)
-    packed = _sum(folds).pack()
+    before = _before(lake, run_id, extractor_id, ids) if ids else None
+    photos, folds = None, {}
+    if run_id in held:
+        others = {run: held[run] for run in sorted(ids, key=lambda run: _age(known.get(run))) if run in held}
+        photos = divide(lake, run_id, extractor_id, before, others)
+        folds = _by_fold(lake, photos)
+    empty = Moments.empty((before or next(iter(folds.values()))).dimension)
+    totals = Totals(before or empty, tuple(folds.get(i, empty) for i in range(FOLDS)), photos)
+    packed = reduce(Moments.__add__, totals.folds).pack()
     covers = _covers(ids | {run_id: moments_id(packed)})
     _store(lake, run_id, extractor_id, batch=packed, total=totals.total, covers=covers)
     return totals
 
 
-def _of_run(lake: Lake, run_id: str, extractor_id: str) -> tuple[Moments, ...]:
-    """Compute the moments of each fold of a run's embeddings; the driver holds one task's at a time."""
+def _age(row: Row | None) -> float:
+    """Sort the newest runs first; those that were not known before have an age that nobody knows."""
+    return -row.created_at.timestamp() if row is not None else 0.0
+
+
+def _of_run(lake: Lake, run_id: str, extractor_id: str) -> Moments:
+    """Compute the moments of a run's embeddings anew."""
     part = lake.table("embeddings", extractor_id=extractor_id, run_id=run_id)
-    rows = part.select(fold().alias("fold"), "label", "embedding")
-    partial = rows.coalesce(lake.spark.sparkContext.defaultParallelism).mapInArrow(_partial, "fold int, packed binary")
-    partial = partial.persist(StorageLevel.DISK_ONLY)
+    return _by_fold(lake, part.select(F.lit(0).alias("fold"), "label", "embedding"))[0]
+
+
+def _by_fold(lake: Lake, photos: DataFrame) -> dict[int, Moments]:
+    """Compute the moments of each fold that has photos; the driver holds one task's at a time."""
+    rows = photos.select("fold", "label", "embedding").coalesce(lake.spark.sparkContext.defaultParallelism)
+    partial = rows.mapInArrow(_partial, "fold int, packed binary").persist(StorageLevel.DISK_ONLY)
     try:
         partial.count()  # all tasks at once; the iterator below would run them one by one
         merged: dict[int, Moments] = {}
@@ -103,8 +111,7 @@ def _of_run(lake: Lake, run_id: str, extractor_id: str) -> tuple[Moments, ...]:
             merged[row.fold] = merged[row.fold] + moments if row.fold in merged else moments
     finally:
         partial.unpersist()
-    empty = Moments.empty(next(iter(merged.values())).dimension)
-    return tuple(merged.get(i, empty) for i in range(FOLDS))
+    return merged
 
 
 def _partial(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -133,11 +140,9 @@ def _partial(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         )
 
 
-def _before(lake: Lake, run_id: str, extractor_id: str, ids: Mapping[str, str], dimension: int | None) -> Moments:
+def _before(lake: Lake, run_id: str, extractor_id: str, ids: Mapping[str, str]) -> Moments:
     """Total of all runs but one: the newest total where one covers exactly them, else summed anew."""
     others = lake.table("moments", extractor_id=extractor_id).where(F.col("run_id") != run_id)
-    if not ids and dimension is not None:
-        return Moments.empty(dimension)
     fitting = others.where(F.col("covers") == _covers(ids)).select("total").limit(1).collect()
     if fitting:
         return Moments.unpack(bytes(fitting[0].total))
@@ -148,10 +153,6 @@ def _before(lake: Lake, run_id: str, extractor_id: str, ids: Mapping[str, str], 
 def _covers(ids: Mapping[str, str]) -> str:
     """Name a set of runs with their moments."""
     return hashlib.sha256("\n".join(f"{run} {ids[run]}" for run in sorted(ids)).encode()).hexdigest()
-
-
-def _sum(folds: tuple[Moments, ...]) -> Moments:
-    return reduce(Moments.__add__, folds)
 
 
 def _store(

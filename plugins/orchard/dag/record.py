@@ -17,6 +17,7 @@ from orchard import aws
 from orchard.cluster import account, emr
 from orchard.cluster.life import Life, Marks
 from orchard.dag.links import run_url
+from orchard.lake import accuracy
 from orchard.lake.rows import rows
 from orchard.lake.tables import replace_run
 from orchard.plan import Plan, request_json
@@ -143,7 +144,7 @@ def run_row(
         "why": did["reduce"].get("why"),
         "captured_of_best": did["reduce"].get("captured_of_best"),
         "captured": did["reduce"].get("captured"),
-        "accuracy": did["reduce"].get("accuracy"),
+        **accuracy.columns(did["reduce"]),
         "options": request_json(plan.step_options),
         "listed": plan.listed,
         "left": plan.left,

@@ -23,6 +23,7 @@ from pyiceberg.table import Table
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import DoubleType, IcebergType, LongType, NestedField, StringType, TimestamptzType
 
+from orchard.lake import accuracy
 from orchard.lake.home import demand_home, demand_home_of_all, demand_room
 
 CATALOG = "orchard"  # the steps' Spark catalog has the same name: a SQLite catalog file keeps tables by it
@@ -103,7 +104,6 @@ RUNS = _schema(
     why=StringType(),
     captured_of_best=DoubleType(),
     captured=DoubleType(),
-    accuracy=DoubleType(),
     options=StringType(),  # of step 2, as JSON
     # New columns, as above.
     listed=LongType(),
@@ -128,6 +128,9 @@ RUNS = _schema(
     left_out_kinds=StringType(),  # how many of each kind, as JSON
     unmade=StringType(),  # what could not be made beside the tables, and why, a line each
     notes=StringType(),  # what a person should know of the listing, as a JSON list of sentences
+    # See `orchard.lake.accuracy`.
+    **{column: DoubleType() for column in accuracy.SHARES},
+    **{column: LongType() for column in accuracy.COUNTS},
 )
 
 

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 NONE = "–"  # noqa: RUF001
-FEW = 100  # as in spark_jobs/run_local.py
 
 
 def count(number: float | None) -> str:
@@ -39,13 +38,6 @@ def percent(share: float | None, digits: int = 1) -> str:
     if share is None:
         return NONE
     return f"{min(share, 1 - 10.0 ** -(digits + 2)) if 0 < share < 1 else share:.{digits}%}"
-
-
-def share(part: float | None, whole: int) -> str:
-    """Write a share of so many: as a percentage, or, of few, as a count, 3 of 4."""
-    if part is None or not 0 < whole < FEW:
-        return percent(part)
-    return f"{round(part * whole)} of {whole}"
 
 
 def size(length: int | None) -> str:

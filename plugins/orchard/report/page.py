@@ -6,7 +6,7 @@ decides whether the run was good.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import And, EqualTo, In
 
 from orchard import __version__
+from orchard.lake import accuracy
 from orchard.lake.rows import equal, rows
 from orchard.lake.tables import RUNS, table_or_none
 from orchard.photos.sieve import told
@@ -28,6 +29,7 @@ from orchard.report.rejects import Reject, read_rejects
 _RUNS = 10  # before this one
 _PHASES = ("find", "start", "bootstrap", "extract", "reduce", "maintain", "wait", "end")
 _LABELS = (10, 5)  # with most photos, and with fewest
+_WORST = 10
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,13 @@ class Report:
         In the lake after this run.
     labels : tuple of Label
         The ones with most photos and with fewest, in that order.
-    judged : int
-        Photos that the accuracy is measured on.
+    recognised : tuple of Mapping
+        Labels of this run's photos that were judged, the worst first (`spark_jobs.tables.recognisers.Judgement`).
     rejects, reasons
         See `read_rejects`.
     runs : tuple of Mapping
-        Rows of `runs` up to this one, oldest first, with the `photos` that the lake held then, how many were `judged`
-        for the accuracy, and all their `seconds`.
+        Rows of `runs` up to this one, oldest first, with the `photos` that the lake held then, and
+        all their `seconds`.
     run_url : str, optional
         The way back to the run in Airflow.
     """
@@ -72,7 +74,7 @@ class Report:
     n_labels: int
     labels: tuple[Label, ...]
     shrinkage: float | None
-    judged: int
+    recognised: tuple[Mapping[str, Any], ...]
     fit: Fit | None
     rejects: tuple[Reject, ...]
     reasons: tuple[tuple[str, int], ...]
@@ -147,7 +149,7 @@ def gather(
     row = {**dict.fromkeys(field.name for field in RUNS.fields), **row}
     extractor_id, run_id = row["extractor_id"], row["run_id"]
     mine = equal(extractor_id=extractor_id, run_id=run_id)
-    fitted = rows(catalog, database, "recognisers", mine, "labels", "count", "shrinkage", "accuracy_photos")
+    fitted = rows(catalog, database, "recognisers", mine, "labels", "count", "shrinkage", "by_label")
     recogniser = fitted[0] if fitted else {}  # step 2 leaves none where the lake is empty
     labels = _labels(catalog, database, extractor_id, run_id) if recogniser else []
     most, fewest = _LABELS
@@ -161,7 +163,7 @@ def gather(
         n_labels=len(recogniser.get("labels", ())),
         labels=tuple(labels if len(labels) <= most + fewest + 1 else labels[:most] + labels[-fewest:]),
         shrinkage=recogniser.get("shrinkage"),
-        judged=recogniser.get("accuracy_photos") or 0,
+        recognised=_recognised(recogniser.get("by_label") or ()),
         fit=read_fit(catalog, database, root, extractor_id, row["basis_id"], read) if row["basis_id"] else None,
         rejects=rejects,
         reasons=reasons,
@@ -194,14 +196,20 @@ def _runs(catalog: Catalog, database: str, row: Mapping[str, Any]) -> tuple[Mapp
     )
     shown = [*before[-_RUNS:], row]
     here = And(EqualTo("extractor_id", row["extractor_id"]), In("run_id", [one["run_id"] for one in shown]))
-    fields = ("run_id", "count", "accuracy_photos")
-    fitted = {one["run_id"]: one for one in rows(catalog, database, "recognisers", here, *fields)}
-    none = {"count": 0, "accuracy_photos": 0}  # a run without a recogniser left an empty lake
-    found = [(one, fitted.get(one["run_id"], none)) for one in shown]
-    return tuple(
-        {**one, "photos": its["count"], "judged": its["accuracy_photos"] or 0, "seconds": _seconds(one)}
-        for one, its in found
-    )
+    fitted = {one["run_id"]: one["count"] for one in rows(catalog, database, "recognisers", here, "run_id", "count")}
+    # A run without a recogniser left an empty lake.
+    return tuple({**one, "photos": fitted.get(one["run_id"], 0), "seconds": _seconds(one)} for one in shown)
+
+
+def _recognised(by_label: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """Take what was judged, the worst first: by the cross-validation, else by the recogniser before."""
+    judged = [one for one in by_label if one["judged_folds"] or one["judged_before"]]
+
+    def share(one: Mapping[str, Any]) -> float:
+        kind = "folds" if one["judged_folds"] else "before"
+        return float(one[f"right_{kind}"] / one[f"judged_{kind}"])
+
+    return tuple(sorted(judged, key=lambda one: (share(one), -one["judged_folds"], one["label"])))
 
 
 def _seconds(row: Mapping[str, Any]) -> float | None:
@@ -222,7 +230,8 @@ def render(report: Report) -> str:
         notes=json.loads(report.row["notes"] or "[]"),
         version=__version__,
         keep=KEEP,
-        few=figures.FEW,
+        recognised=accuracy.told(report.row),
+        worst=report.recognised[:_WORST],
     )
 
 
@@ -241,11 +250,11 @@ def _template() -> Template:
         figures.seconds,
         figures.dollars,
         figures.percent,
-        figures.share,
         figures.size,
         figures.when,
     ):
         environment.filters[shape.__name__] = shape
     environment.filters["literal"] = repr
     environment.globals["curve"] = figures.curve
+    environment.globals["accuracy"] = accuracy.figure
     return environment.get_template("report.html.j2")

@@ -1,0 +1,52 @@
+"""Accuracy: the columns of `runs` that say how often photos were recognised, and the sentences that say it to people.
+
+`accuracy_before` is of the recogniser before the run, on the run's photos, which it has never seen; `accuracy_folds` of a
+cross-validation of the run's photos that keeps near twins together. `spark_jobs.tables.recognisers` judges.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+KINDS = ("accuracy_before", "accuracy_folds")
+SHARES = tuple(f"{kind}{end}" for kind in KINDS for end in ("", "_low", "_high"))  # and their 95% intervals
+COUNTS = (*(f"{kind}_photos" for kind in KINDS), "near_twins")
+FEW = 100  # photos, of which a share is told as a count
+
+_WHO = {
+    "accuracy_before": "the recogniser before this run",
+    "accuracy_folds": "recognisers without a photo and its near twins",
+}
+
+
+def columns(reduced: Mapping[str, Any]) -> dict[str, float | int | None]:
+    """Take the columns from what step 2 says that it did (`spark_jobs.reduce_embeddings.Reduced`, as a mapping)."""
+    row: dict[str, float | int | None] = {"near_twins": reduced.get("near_twins")}
+    for kind in KINDS:
+        of = reduced.get(kind) or {}
+        row |= {kind: of.get("share"), f"{kind}_low": of.get("low"), f"{kind}_high": of.get("high")}
+        row[f"{kind}_photos"] = of.get("judged")
+    return row
+
+
+def figure(row: Mapping[str, Any], kind: str) -> str | None:
+    """Say a share with its interval, ``69.5% (66% to 73%)``; of few photos ``3 of 4 (30% to 95%)``; None without."""
+    share, photos = row[kind], row[f"{kind}_photos"] or 0
+    if share is None or not photos:
+        return None
+    said = f"{share:.1%}" if photos >= FEW else f"{round(share * photos)} of {photos}"
+    return f"{said} ({row[f'{kind}_low']:.0%} to {row[f'{kind}_high']:.0%})"
+
+
+def told(row: Mapping[str, Any], worst: Sequence[str] = ()) -> list[str]:
+    """Say of a row of `runs` how often photos were recognised; nothing where it means nothing."""
+    lines = []
+    for kind in KINDS:
+        if said := figure(row, kind):
+            photos = row[f"{kind}_photos"]
+            of = "" if photos < FEW else f" of {photos:,}"
+            lines.append(f"{_WHO[kind]}: right about {said}{of} of this run's photos")
+    if lines and row["near_twins"]:
+        lines.append(f"{row['near_twins']:,} of this run's photos have a near twin in the lake")
+    if lines and worst:
+        lines.append(f"recognised least: {', '.join(worst)}")
+    return lines

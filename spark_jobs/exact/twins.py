@@ -1,0 +1,115 @@
+"""Twins: photos that show nearly the same, and folds of a cross-validation that keep them together.
+
+Shots of one burst are as good as one photo: a classifier that learnt from one of them and is judged by another is
+judged by what it knows. Two photos of a label are near twins where their embeddings are nearer than `NEAR`, or where
+their names say that they are of one series.
+"""
+
+import re
+import zlib
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import pairwise
+from urllib.parse import unquote
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+NEAR = 0.5
+"""Squared distance of two embeddings below which they are near twins; the mean one of two photos of a label is 1.
+
+Measured (`python -m benchmarks.accuracy --near`) on shop photos, whose official parts to learn from and to judge share
+no burst: a cross-validation says what they say at 0.5, and up to 29 points more at 0.2 and less. Of photos that have
+nothing to do with each other nearly none is as near.
+"""
+
+FOLDS = 5
+BLOCK = 2000  # photos of a label that are compared with each other: neighbours by their names, where bursts stand
+_SECONDS = 10  # between two shots of a series
+
+_TIMED = re.compile(r"(?<!\d)((?:19|20)\d{6})[-_T. ]?(\d{6})")
+# What cameras, phones and people put behind the name of a photo that has brothers: bursts, edited ones, copies.
+_BROTHER = re.compile(
+    r"[-_ ]*(?:burst[-_ ]?\d*(?:[-_ ]?cover)?|\(\d+\)|~\d+|copy(?:[-_ ]?\d+)?|kopie|copie|edited|bearbeitet|hdr)$",
+    re.IGNORECASE,
+)
+
+
+def squared_scale(scatter_trace: float, count: int, labels: int) -> float:
+    """Mean squared distance of two photos of one label: twice the variance within labels, over all numbers.
+
+    Parameters
+    ----------
+    scatter_trace : float
+        Trace of the scatter pooled within labels: the sum of squared distances to the mean of the own label.
+    count, labels : int
+        Photos and labels that it is of.
+    """
+    return 2 * scatter_trace / (count - labels) if count > labels else 0.0
+
+
+def groups(uris: Sequence[str], embeddings: NDArray[np.float32], scale: float) -> NDArray[np.int64]:
+    """Group the near twins among photos of one label, by single linkage.
+
+    Parameters
+    ----------
+    uris : sequence of str, length n
+    embeddings : ndarray of shape (n, dimension)
+    scale : float
+        See `squared_scale`.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Equal numbers for photos of one group.
+    """
+    x = embeddings.astype(np.float64)
+    x -= x.mean(axis=0)  # so that the differences below keep their digits
+    squares = np.einsum("ij,ij->i", x, x)
+    near = squares[:, None] + squares - 2 * (x @ x.T) <= NEAR * scale
+    rows, columns = np.nonzero(np.triu(near, 1))
+    brothers = _series(uris)
+    links = np.concatenate([np.stack([rows, columns], axis=1), np.asarray(brothers, np.int64).reshape(-1, 2)])
+    graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(len(x), len(x)))
+    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
+
+
+def folds(label: str, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Deal a label's groups out to the folds, the largest first, each to the fold that has fewest of its photos.
+
+    Labels begin at different folds, so that the folds are of one size even where labels have a photo or two.
+    """
+    start = zlib.crc32(label.encode("utf-8", "surrogatepass")) % FOLDS
+    sizes, held = np.bincount(numbers), np.zeros(FOLDS, np.int64)
+    fold_of = np.zeros(len(sizes), np.int64)
+    for number in np.argsort(-sizes, kind="stable"):
+        fold_of[number] = min(range(FOLDS), key=lambda fold: (held[fold], (fold - start) % FOLDS))
+        held[fold_of[number]] += sizes[number]
+    return fold_of[numbers]
+
+
+def _series(uris: Sequence[str]) -> list[tuple[int, int]]:
+    """Pair photos with the one before them of their series, as far as their names tell."""
+    pairs: list[tuple[int, int]] = []
+    first: dict[tuple[str, str], int] = {}
+    timed: list[tuple[datetime, int]] = []
+    for number, uri in enumerate(uris):
+        folder, _, name = unquote(uri).rpartition("/")
+        stem = name.rpartition(".")[0] or name
+        while (shorter := _BROTHER.sub("", stem)) and shorter != stem:
+            stem = shorter
+        known = first.setdefault((folder, stem.casefold()), number)
+        if known != number:
+            pairs.append((known, number))
+        if found := _TIMED.search(stem):
+            try:
+                timed.append((datetime.strptime("".join(found.groups()), "%Y%m%d%H%M%S"), number))
+            except ValueError:  # digits that are no date
+                continue
+    timed.sort()
+    pairs += [
+        (one, other) for (then, one), (later, other) in pairwise(timed) if (later - then).total_seconds() <= _SECONDS
+    ]
+    return pairs
