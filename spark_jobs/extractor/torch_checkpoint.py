@@ -13,7 +13,7 @@ import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +88,7 @@ def _storage(file: io.BytesIO, dtype: np.dtype[Any]) -> NDArray[Any]:
 class _Unpickler(pickle.Unpickler):
     """Unpickles dictionaries of tensors; `dtypes` has those of the storages that they name, by key."""
 
-    _KNOWN = {
+    _KNOWN: ClassVar = {
         ("collections", "OrderedDict"): collections.OrderedDict,
         ("torch._utils", "_rebuild_tensor_v2"): _Tensor.rebuild,
         **{("torch", name): name for name in _DTYPES},  # not the dtypes: a pickle may change what it names
