@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _VERSION = 1001
-_DTYPES = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
+_DTYPES: Mapping[str, np.dtype[Any]] = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
 
 
 class CheckpointError(ValueError):
@@ -88,7 +88,7 @@ def _storage(file: io.BytesIO, dtype: np.dtype[Any]) -> NDArray[Any]:
 class _Unpickler(pickle.Unpickler):
     """Unpickles dictionaries of tensors; `dtypes` has those of the storages that they name, by key."""
 
-    _KNOWN: ClassVar = {
+    _KNOWN: ClassVar[dict[tuple[str, str], Any]] = {
         ("collections", "OrderedDict"): collections.OrderedDict,
         ("torch._utils", "_rebuild_tensor_v2"): _Tensor.rebuild,
         **{("torch", name): name for name in _DTYPES},  # not the dtypes: a pickle may change what it names
