@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     networks = [Network.of(name, args.photos) for name in args.names or ARCHITECTURES]
     rates = [[network.rate() for network in networks] for _ in range(args.rounds)]
     cpu = OpenVINOEngine.library().Core().get_property("CPU", "FULL_DEVICE_NAME")
-    print(f"One thread of {cpu}, f32; photos a second of its time: median of {args.rounds} rounds of {args.photos} photos, and their range.\n")
+    print(f"One thread of {cpu}, f32; photos a second of its time: median of {args.rounds} rounds, and their range.\n")
     print("| architecture | artefact, MB | numbers | input | photos/s |\n|---|---|---|---|---|")
     for number, network in enumerate(networks):
         print(network.row([one[number] for one in rates]))
