@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.job import RUN_ID, Embeddings, Job
+from spark_jobs.extractor.architectures import DEFAULT
 
 ROOT = Path(__file__).parent.parent
 _SHARED = ROOT.parent / "shared"
 _CACHE = ROOT / ".cache" / "benchmarks"
-_CODE = ("architectures", "artefact", "export_extractor", "extractors", "keras_models", "photos", "quantisation")
 
 
 @dataclass(frozen=True)
@@ -71,15 +71,18 @@ class Workload:
 
 
 @cache
-def artefact(precision: str, weights: str, photos: Path) -> Path:
-    """Export the extractor, unless that was done before with this code, these weights and these photos."""
-    digest = hashlib.sha256(f"{weights} {photos if precision == 'int8' else ''}".encode())
-    for module in _CODE:
-        digest.update((ROOT / "spark_jobs" / f"{module}.py").read_bytes())
+def artefact(precision: str, weights: str, photos: Path | None, architecture: str = DEFAULT) -> Path:
+    """Export an extractor, unless that was done before with this code, these weights and, for int8, these photos."""
+    digest = hashlib.sha256(f"{architecture} {weights} {photos if precision == 'int8' else ''}".encode())
+    for code in (
+        ROOT / "spark_jobs" / "export_extractor.py",
+        *sorted((ROOT / "spark_jobs" / "extractor").glob("*.py")),
+    ):
+        digest.update(code.read_bytes())
     folder = _CACHE / f"{precision}-{digest.hexdigest()[:12]}"
     if not (done := sorted(folder.glob("*.zip"))):
-        print(f"Exporting the {precision} extractor ...", file=sys.stderr, flush=True)
-        command = [sys.executable, "-m", "spark_jobs.export_extractor", "--weights", weights]
+        print(f"Exporting {architecture} in {precision} ...", file=sys.stderr, flush=True)
+        command = [sys.executable, "-m", "spark_jobs.export_extractor", architecture, "--weights", weights]
         command += ["--precision", precision, "--out", str(folder)]
         if precision == "int8":
             command += ["--calibrate", str(photos)]

@@ -7,16 +7,12 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import Request, urlopen
 
 from local.guarded import Guarded
+from spark_jobs.extractor.architectures import DEFAULT
+from spark_jobs.extractor.keras_weights import defaults
 
-RANDOM = "random:0"
 _ROOT = Path(__file__).parent.parent
-_IMAGENET = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
-_ADDRESS = f"https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/{_IMAGENET}"
-_PROBE_SECONDS = 5
 
 
 class ExportError(RuntimeError):
@@ -25,9 +21,10 @@ class ExportError(RuntimeError):
 
 @dataclass(frozen=True)
 class Exported:
-    """An artefact, and its weights: ``imagenet``, a file or `RANDOM`."""
+    """An artefact, and what it was made of: an architecture, and its weights as for ``export_extractor``."""
 
     artefact: Path
+    architecture: str
     weights: str
 
 
@@ -39,12 +36,13 @@ class Export:
     folder : Path
         Where artefacts are kept; one that was made by the same code from the same weights is not made again.
     weights : str, optional
-        As for ``export_extractor``; default: ImageNet's where they can be had, else random ones.
+        Of the default architecture, as for ``export_extractor``. Default: ImageNet's, where they cannot be had of an
+        architecture whose weights are installed with us.
     """
 
     def __init__(self, folder: Path, weights: str | None = None) -> None:
         self.folder = folder
-        self.tries = [weights] if weights else [*(["imagenet"] if _imagenet_can_be_had() else []), RANDOM]
+        self.tries = [(DEFAULT, weights)] if weights else [(name, "imagenet") for name in defaults()]
         self._process: Guarded | None = None
 
     def __enter__(self) -> "Export":
@@ -57,8 +55,8 @@ class Export:
             self._process.kill()
 
     @property
-    def weights(self) -> str:
-        """The weights that are tried now."""
+    def trying(self) -> tuple[str, str]:
+        """The architecture and the weights that are tried now."""
         return self.tries[0]
 
     def result(self) -> Exported:
@@ -89,8 +87,9 @@ class Export:
         for file in (self._output, self._log):
             file.unlink(missing_ok=True)
         # A process of its own: tensorflow would stay in this one's memory.
-        command = [sys.executable, "-m", "spark_jobs.export_extractor", "--out", str(self.folder)]
-        command += ["--weights", self.weights]
+        architecture, weights = self.trying
+        command = [sys.executable, "-m", "spark_jobs.export_extractor", architecture, "--out", str(self.folder)]
+        command += ["--weights", weights]
         self._process = Guarded.start(command, _ROOT, os.environ, self._log, self._output)
 
     @property
@@ -110,25 +109,14 @@ class Export:
             return None
         note = json.loads(self._note.read_text())
         artefact = self.folder / note["artefact"]
-        return Exported(artefact, self.weights) if note["made_of"] == self._made_of() and artefact.exists() else None
+        return Exported(artefact, *self.trying) if note["made_of"] == self._made_of() and artefact.exists() else None
 
     def _made_of(self) -> Mapping[str, str]:
         """Name what an artefact depends on."""
         code = hashlib.sha256()
         for file in [*sorted((_ROOT / "spark_jobs").rglob("*.py")), _ROOT / "requirements.txt"]:
             code.update(file.read_bytes() if file.exists() else b"")
-        file = Path(self.weights)
+        architecture, weights = self.trying
+        file = Path(weights)
         bytes_ = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
-        return {"weights": self.weights, "bytes": bytes_, "code": code.hexdigest()}
-
-
-def _imagenet_can_be_had() -> bool:
-    """Ask for the file alone: an export that finds out by itself takes a quarter of a minute for it."""
-    kept = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"), "models", _IMAGENET)
-    if kept.exists():
-        return True
-    try:
-        with urlopen(Request(_ADDRESS, method="HEAD"), timeout=_PROBE_SECONDS):
-            return True
-    except (URLError, OSError):
-        return False
+        return {"architecture": architecture, "weights": weights, "bytes": bytes_, "code": code.hexdigest()}

@@ -17,12 +17,12 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from local.export import RANDOM as RANDOM
 from local.export import Export, Exported
 from local.principals import SETTINGS, TAGS
 from local.sample_photos import LABELS, write_sample_photos
 from local.stack import BUCKET, REGION
 from orchard.photos.sieve import SUFFIXES, Sieve
+from spark_jobs.extractor.architectures import OFFLINE
 
 _AT_ONCE = 8
 
@@ -35,13 +35,14 @@ class Prepared:
     ----------
     photos : int
         Uploaded.
-    weights : str
-        What the extractor was made of: imagenet, a file, or `RANDOM`.
+    architecture, weights : str
+        What the extractor was made of, the weights as for ``export_extractor``.
     """
 
     bucket: str
     photos: int
     extractor_id: str
+    architecture: str
     weights: str
 
     def settings(self, console: str) -> dict[str, Any]:
@@ -60,15 +61,17 @@ class Prepared:
 
     def describe(self) -> str:
         """Say which weights the extractor has, as that decides what its features are good for."""
-        return describe_weights(self.weights)
+        return describe_weights(self.architecture, self.weights)
 
 
-def describe_weights(weights: str) -> str:
+def describe_weights(architecture: str, weights: str) -> str:
     """Say what an extractor of such weights is good for."""
-    if weights == RANDOM:
+    if weights.startswith("random:"):
+        return "The extractor has RANDOM weights, as was asked for. All works, but it recognises less than it would."
+    if architecture == OFFLINE:
         return (
-            "The extractor has RANDOM weights: ImageNet's cannot be downloaded here, and no file was given "
-            "(WEIGHTS=file). All works, but it recognises less than it would."
+            f"The extractor is {OFFLINE} with the weights of ImageNet, which are installed with us, as MobileNetV2's "
+            "cannot be downloaded here and no file was given."
         )
     return f"The extractor has the weights of {'ImageNet' if weights == 'imagenet' else weights}."
 
@@ -83,7 +86,7 @@ def prepare(folder: Path, photos: Path | None = None, weights: str | None = None
     photos : Path, optional
         A folder of photos, a folder a label; default: sample photos, rendered into `folder`.
     weights : str, optional
-        As for ``export_extractor``; default: ImageNet's where they can be had, else random ones.
+        As for `Export`.
     """
     # The export takes seconds of one core; the upload waits for the disk.
     with Export(folder / "extractors", weights) as export:
@@ -170,14 +173,14 @@ def key_of(path: Path, photos: Path) -> str:
 def shelve(s3: Any, exported: Exported, photos: int, bucket: str = BUCKET) -> Prepared:
     """Put the artefact on the lake's shelf."""
     s3.upload_file(str(exported.artefact), bucket, f"lake/extractors/{exported.artefact.name}")
-    return Prepared(bucket, photos, exported.artefact.stem, exported.weights)
+    return Prepared(bucket, photos, exported.artefact.stem, exported.architecture, exported.weights)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prepare the AWS that the environment names, and print the settings as JSON."""
     parser = argparse.ArgumentParser(prog="python -m local.prepare", description=__doc__)
     parser.add_argument("--photos", type=Path, help="folder of photos (default: sample photos)")
-    parser.add_argument("--weights", help="as for export_extractor (default: ImageNet's, else random ones)")
+    parser.add_argument("--weights", help="of mobilenet_v2, as for export_extractor (default: see local.export)")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "orchard", help="for what is made")
     parser.add_argument("--console", default="http://localhost:5555", help="where people look at clusters")
     options = parser.parse_args(argv)

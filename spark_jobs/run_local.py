@@ -74,7 +74,7 @@ def run_local(
     photos : str
         A folder, or ``s3://bucket/prefix``.
     artefact : str, optional
-        Default: the one that the lake's newest run used; for a new lake Keras' ImageNet MobileNetV2.
+        Default: the one that the lake's newest run used; for a new lake ImageNet's (`shelf.put_default`).
     label : str, optional
         Rule that finds a photo's label (`LabelRule`). Default: the lake's newest; for a new lake ``parent``.
     leave_out : sequence of str
@@ -241,7 +241,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--database", default="orchard", help="database of the tables (default: orchard)")
     parser.add_argument(
-        "--extractor", metavar="ARTEFACT", help="default: the lake's; of a new lake, ImageNet MobileNetV2"
+        "--extractor",
+        metavar="ARTEFACT",
+        help="default: the lake's; of a new lake, ImageNet's mobilenet_v2, or efficientnet_lite0 "
+        "where Keras cannot fetch its weights",
     )
     parser.add_argument("--engine", choices=ENGINES, default="openvino", help="default: openvino")
     parser.add_argument(

@@ -32,7 +32,8 @@ MAY = {
     # Around the planes.
     "benchmarks": "local spark_jobs.extract_embeddings spark_jobs.running spark_jobs.tables spark_jobs.extractor "
     "spark_jobs.exact orchard.photos orchard.lake",
-    "local": "infra spark_jobs.tables orchard.commands orchard.photos orchard.lake orchard.mistakes",
+    "local": "infra spark_jobs.tables spark_jobs.extractor orchard.commands orchard.photos orchard.lake "
+    "orchard.mistakes",
     "infra": "bootstrap spark_jobs.extractor orchard.cluster orchard.prices orchard.aws orchard.plan orchard.settings "
     "orchard.instances orchard.mistakes",
     "orchard_job": "spark_jobs.reduce_embeddings spark_jobs.running spark_jobs.exact orchard.photos orchard.lake",

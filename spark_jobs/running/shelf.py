@@ -1,5 +1,6 @@
 """Shelf: the extractors' artefacts that a lake keeps under ``extractors/``, each under its ``extractor_id``."""
 
+import logging
 import subprocess
 import sys
 import tempfile
@@ -9,7 +10,10 @@ import obstore
 
 from spark_jobs.extractor.architectures import DEFAULT
 from spark_jobs.extractor.artefact import Extractor, ExtractorError
+from spark_jobs.extractor.keras_weights import defaults
 from spark_jobs.running.objects import open_root, read_whole
+
+_LOG = logging.getLogger("shelf")
 
 
 def address(root: str, extractor_id: str) -> str:
@@ -46,26 +50,36 @@ def put(root: str, artefact: str) -> Extractor:
 
 
 def put_default(root: str) -> Extractor:
-    """Export the default architecture with Keras' ImageNet weights, and put it on the shelf.
+    """Export the default architecture with ImageNet's weights, and put it on the shelf.
+
+    Where Keras cannot fetch those it is the architecture whose weights are installed with us, which the log says.
 
     Raises
     ------
     ExtractorError
-        The weights cannot be had here; the message says how to give them.
+        Nothing can be exported here; the message says how to give an extractor.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        # A process of its own: tensorflow would stay in this one's memory, a gigabyte of it.
-        command = [sys.executable, "-m", "spark_jobs.export_extractor", DEFAULT, "--out", folder]
-        done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            _, found, message = done.stderr.rpartition("error: ")
-            reason = message.strip() if found else done.stderr[-2000:]
-            raise ExtractorError(
-                f"No --extractor was given, and {DEFAULT} of ImageNet cannot be exported here: {reason}\n"
-                f"With the weights:\n  python -m spark_jobs.export_extractor {DEFAULT} --weights FILE --out DIR\n"
-                "and then this command again with --extractor DIR."
-            )
-        return put(root, folder)
+    for architecture in defaults():
+        with tempfile.TemporaryDirectory() as folder:
+            # A process of its own: tensorflow would stay in this one's memory, a gigabyte of it.
+            command = [sys.executable, "-m", "spark_jobs.export_extractor", architecture, "--out", folder]
+            done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+            if done.returncode == 0:
+                if architecture != DEFAULT:
+                    _LOG.warning(
+                        "The lake's extractor is %s with the weights of ImageNet that are installed with us, as Keras "
+                        "cannot fetch those of %s here and no --extractor was given.",
+                        architecture,
+                        DEFAULT,
+                    )
+                return put(root, folder)
+    _, found, message = done.stderr.rpartition("error: ")
+    reason = message.strip() if found else done.stderr[-2000:]
+    raise ExtractorError(
+        f"No --extractor was given, and {architecture} of ImageNet cannot be exported here: {reason}\n"
+        f"With weights in a file:\n  python -m spark_jobs.export_extractor {DEFAULT} --weights FILE --out DIR\n"
+        "and then this command again with --extractor DIR."
+    )
 
 
 def _name(extractor_id: str) -> str:

@@ -12,6 +12,7 @@ from botocore.stub import Stubber
 from infra.environment import FOLDER, Environment, Source, read
 from infra.errors import InfraError
 from infra.stack import Stack
+from spark_jobs.extractor.architectures import ARCHITECTURES
 from tests.infra.environments import ACCOUNT
 
 OUTPUTS = {
@@ -122,7 +123,7 @@ TEXT = "expected text in quotes;"
         ('[parameters]\nEnvironment = "x"', f'parameters.Environment: got "Environment", {FOLLOWS}'),
         (
             '[extractor]\narchitecture = "vgg16"',
-            'extractor.architecture: got "vgg16", expected efficientnet_b0 or mobilenet_v2 or resnet50; '
+            f'extractor.architecture: got "vgg16", expected {" or ".join(sorted(ARCHITECTURES))}; '
             'correct it, or leave it out for "mobilenet_v2".',
         ),
         (

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +14,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spark_jobs.extractor import photos
+from spark_jobs.extractor.architectures import ARCHITECTURES, KerasApplication
+from spark_jobs.extractor.efficientnet_lite import checkpoint
 from tests.artefacts import MAIN_PYTHON, REAL_WEIGHTS, REPOSITORY, SHARED, code, run_export
 from tests.kept import kept
+
+_ORACLE = Path(__file__).with_name("keras_oracle.py")
+QUICK = ("mobilenet_v2", "resnet50", "efficientnet_b0", "mobilenet_v3_large")  # to build and to run
+SMALL = (75, 50)  # width and height, from which "same" padding is not the same on both sides
 
 
 @pytest.fixture(scope="session", name="run_export")
@@ -62,14 +69,47 @@ def without_network(keras_home: Path) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def exported(rendered: NDArray[np.uint8], real_photos: list[Path]) -> Exported:
     """All that the tests want of Keras, in one process, and kept: tensorflow takes ten seconds to import."""
-    oracle = Path(__file__).with_name("keras_oracle.py")
     weights = [REAL_WEIGHTS, *real_photos] if REAL_WEIGHTS.is_file() else []
-    made_of = [Path(__file__), oracle, *code(), rendered.tobytes(), *weights]
-    folder = kept("keras", made_of, lambda folder: _ask_keras(oracle, folder, rendered, real_photos))
+    made_of = [Path(__file__), _ORACLE, *code(), rendered.tobytes(), *weights]
+    return _exported(kept("keras", made_of, lambda folder: _ask_keras(folder, _job(folder, rendered, real_photos))))
+
+
+@pytest.fixture(scope="session")
+def others(rendered: NDArray[np.uint8]) -> Exported:
+    """Do the same for the architectures that `exported` has not, under their names, with random weights."""
+    made_of = [Path(__file__), _ORACLE, *code(), rendered.tobytes()]
+    return _exported(kept("others", made_of, lambda folder: _ask_keras(folder, _job_of_others(folder, rendered))))
+
+
+def _exported(folder: Path) -> Exported:
     return Exported(folder, json.loads((folder / "ids.json").read_text()), (folder / "log").read_text())
 
 
-def _ask_keras(oracle: Path, folder: Path, rendered: NDArray[np.uint8], real_photos: list[Path]) -> None:
+def resized(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    return np.stack([np.asarray(Image.fromarray(one).resize(size, Image.Resampling.BICUBIC)) for one in pixels])
+
+
+OTHERS = [name for name in ARCHITECTURES if name not in (*QUICK, "efficientnet_lite0")]
+
+
+def _job_of_others(folder: Path, rendered: NDArray[np.uint8]) -> dict[str, Any]:
+    oracles = {}
+    for name in OTHERS:
+        pixels = folder / f"{name}-pixels.npy"
+        np.save(pixels, resized(rendered, ARCHITECTURES[name].input_size))
+        if isinstance(ARCHITECTURES[name].origin, KerasApplication):
+            oracles[name] = {"export": name, "architecture": name, "weights": None, "pixels": str(pixels)}
+    convnext = {"export": "convnext_tiny", "pixels": str(folder / "convnext_tiny-pixels.npy")}
+    return {
+        "exports": {name: [name, "--weights", "random:0"] for name in OTHERS},
+        "save_weights": {},
+        "tensorflow": {"convnext_tiny by tensorflow": convnext},  # has layers of its own, which a saved model names
+        "oracles": oracles,
+        "maps": {},
+    }
+
+
+def _job(folder: Path, rendered: NDArray[np.uint8], real_photos: list[Path]) -> dict[str, Any]:
     np.save(folder / "rendered.npy", rendered)
     for number, pixels in enumerate(np.repeat(rendered, 3, axis=0)):
         photo = folder / "photos" / f"label-{number % 2}" / f"{number}.png"
@@ -77,13 +117,19 @@ def _ask_keras(oracle: Path, folder: Path, rendered: NDArray[np.uint8], real_pho
         Image.fromarray(np.roll(pixels, 11 * number, axis=0)).save(photo)
     (folder / "photos" / "notes.txt").write_text("not a photo")
     saved = {"efficientnet_b0": str(folder / "saved.weights.h5")}
+    lite0 = checkpoint(ARCHITECTURES["efficientnet_lite0"].origin)
     int8 = ["--precision", "int8", "--calibrate"]
-    job = {
+    np.save(folder / "small.npy", resized(rendered[:2], SMALL))
+    job: dict[str, Any] = {
         "exports": {
             "mobilenet_v2": ["mobilenet_v2", "--weights", "random:0"],
             "other weights": ["mobilenet_v2", "--weights", "random:1"],
             "resnet50": ["resnet50", "--weights", "random:0"],
             "efficientnet_b0": ["efficientnet_b0", "--weights", "random:0"],
+            "mobilenet_v3_large": ["mobilenet_v3_large", "--weights", "random:0"],
+            "efficientnet_lite0": ["efficientnet_lite0"],
+            "misfit of PyTorch": ["efficientnet_lite1", "--weights", str(lite0)],
+            "no checkpoint": ["efficientnet_lite0", "--weights", str(folder / "rendered.npy")],
             "same weights, from a file": ["efficientnet_b0", "--weights", saved["efficientnet_b0"]],
             "misfit": ["resnet50", "--weights", saved["efficientnet_b0"]],
             "no network": ["mobilenet_v2"],
@@ -93,9 +139,22 @@ def _ask_keras(oracle: Path, folder: Path, rendered: NDArray[np.uint8], real_pho
         "tensorflow": {"by tensorflow": {"export": "mobilenet_v2", "pixels": str(folder / "rendered.npy")}},
         "oracles": {
             name: {"export": name, "architecture": name, "weights": None, "pixels": str(folder / "rendered.npy")}
-            for name in ("mobilenet_v2", "resnet50", "efficientnet_b0")
+            for name in QUICK
+        },
+        "maps": {
+            "map of lite0": {
+                "architecture": "efficientnet_lite0",
+                "weights": "imagenet",
+                "pixels": str(folder / "small.npy"),
+            },
+            "map of b0": {
+                "architecture": "efficientnet_b0",
+                "weights": saved["efficientnet_b0"],
+                "pixels": str(folder / "small.npy"),
+            },
         },
     }
+    job["oracles"]["small b0"] = job["oracles"]["efficientnet_b0"] | {"pixels": str(folder / "small.npy")}
     if REAL_WEIGHTS.is_file():
         np.save(folder / "real.npy", np.stack([photos.decode(path.read_bytes(), (224, 224)) for path in real_photos]))
         job["exports"]["real"] = ["mobilenet_v2", "--weights", str(REAL_WEIGHTS)]
@@ -105,9 +164,13 @@ def _ask_keras(oracle: Path, folder: Path, rendered: NDArray[np.uint8], real_pho
             "weights": str(REAL_WEIGHTS),
             "pixels": str(folder / "real.npy"),
         }
+    return job
+
+
+def _ask_keras(folder: Path, job: dict[str, Any]) -> None:
     (folder / "job.json").write_text(json.dumps(job))
     done = subprocess.run(
-        [MAIN_PYTHON, oracle, folder / "job.json", folder],
+        [MAIN_PYTHON, _ORACLE, folder / "job.json", folder],
         cwd=REPOSITORY,
         env=without_network(folder / "keras"),
         capture_output=True,

@@ -1,8 +1,8 @@
 """What Keras itself says, in a process of its own: a script for the tests, not a module for anybody.
 
 Reads one JSON job: exports to make, weights to save, pixels to embed with the engine tensorflow, and pixels to embed
-with the application of ``keras.applications`` and its own ``preprocess_input``. Writes ``ids.json`` and the embeddings,
-one ``.npy`` for each of either kind.
+with the application of ``keras.applications`` and its own ``preprocess_input``; and maps to make of pixels with our
+networks. Writes ``ids.json`` and an ``.npy`` for each of the three.
 """
 
 import contextlib
@@ -22,12 +22,13 @@ from spark_jobs import export_extractor
 from spark_jobs.extractor.architectures import ARCHITECTURES
 from spark_jobs.extractor.artefact import Extractor
 from spark_jobs.extractor.engines import open_engine
+from spark_jobs.extractor.keras_models import network
 
 
 def embed(name: str, artefact: Path, weights: Path | None, pixels: np.ndarray) -> np.ndarray:
-    architecture = ARCHITECTURES[name]
-    application = getattr(keras.applications, architecture.keras_module)
-    network = getattr(application, architecture.keras_class)(include_top=False, weights=None, pooling="avg")
+    origin = ARCHITECTURES[name].origin
+    application = getattr(keras.applications, origin.module)
+    network = getattr(application, origin.name)(include_top=False, weights=None, input_shape=pixels.shape[1:])
     if weights is not None:
         network.load_weights(weights)
     else:  # random ones: out of the artefact, which holds the network as a layer
@@ -43,7 +44,8 @@ def embed(name: str, artefact: Path, weights: Path | None, pixels: np.ndarray) -
         normalization.set_weights([mean, variance * np.array([0.229, 0.224, 0.225]), count])
         normalization.finalize_state()
     chunks = [pixels[start : start + 32].astype(np.float32) for start in range(0, len(pixels), 32)]
-    return np.concatenate([np.asarray(network(application.preprocess_input(chunk))) for chunk in chunks])
+    maps = [np.asarray(network(application.preprocess_input(chunk))) for chunk in chunks]
+    return np.concatenate(maps).mean(axis=(1, 2))
 
 
 def main(job: dict, folder: Path) -> None:
@@ -67,6 +69,11 @@ def main(job: dict, folder: Path) -> None:
         weights = Path(oracle["weights"]) if oracle["weights"] else None
         pixels = np.load(oracle["pixels"])
         np.save(folder / f"{key}.npy", embed(oracle["architecture"], artefact, weights, pixels))
+    for key, wanted in job["maps"].items():
+        pixels = np.load(wanted["pixels"]).astype(np.float32)
+        size = (pixels.shape[2], pixels.shape[1])
+        made = network(ARCHITECTURES[wanted["architecture"]], wanted["weights"], size)
+        np.save(folder / f"{key}.npy", np.asarray(made(pixels)))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,18 @@ def test_the_same_export_has_the_same_id(random_artefact, exported):
     np.testing.assert_allclose(mine.test_embedding, theirs.test_embedding, rtol=0, atol=1e-6)
 
 
+def test_ids_stay(exported):
+    """Should one change, lakes of it would embed all their photos again."""
+    assert {
+        key: exported.ids[key] for key in ("mobilenet_v2", "resnet50", "efficientnet_b0", "efficientnet_lite0")
+    } == {
+        "mobilenet_v2": "mobilenet_v2-f32-061d347cd05b",
+        "resnet50": "resnet50-f32-5d0bafafc447",
+        "efficientnet_b0": "efficientnet_b0-f32-720c1c798899",
+        "efficientnet_lite0": "efficientnet_lite0-f32-db5088220450",  # of ImageNet, the others of random:0
+    }
+
+
 def test_weights_precision_and_architecture_are_in_the_id(exported):
     of_interest = ("mobilenet_v2", "other weights", "resnet50", "efficientnet_b0", "int8")
     assert len({exported.ids[key] for key in of_interest}) == 5
@@ -45,6 +57,16 @@ def test_weights_of_another_architecture_are_refused(exported):
         exported.log,
         re.DOTALL,
     )
+
+
+def test_checkpoints_of_another_network_are_refused(exported):
+    assert exported.ids["misfit of PyTorch"] == exported.ids["no checkpoint"] == "exit code 2"
+    assert re.search(
+        r"error: The weights in .*efficientnet-lite0-57934424\.pth do not fit \(_blocks\.3\._depthwise_conv\.weight "
+        r"has the shape \(3, 3, 240, 1\); expected \(5, 5, 144, 1\)\); expected a checkpoint as in the Python packages",
+        exported.log,
+    )
+    assert re.search(r"rendered\.npy do not fit \(no checkpoint of PyTorch", exported.log)
 
 
 def test_real_weights_have_this_hash(exported, shared):

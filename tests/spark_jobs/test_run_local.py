@@ -19,11 +19,12 @@ from orchard.lake.ledger import behind, label_rule
 from orchard.lake.sums import Sums, sums
 from orchard.lake.tables import open_catalog
 from spark_jobs.extract_embeddings import Extracted
-from spark_jobs.extractor.artefact import Extractor
+from spark_jobs.extractor.artefact import Extractor, ExtractorError
 from spark_jobs.extractor.engines import open_engine
 from spark_jobs.extractor.photos import decode
 from spark_jobs.reduce_embeddings import Reduced
 from spark_jobs.run_local import Done, describe, main
+from spark_jobs.running import shelf
 from tests.conftest import Call, RunLocal
 from tests.lakes import sample
 
@@ -244,22 +245,37 @@ def test_twice_in_one_process_by_a_user_without_a_name(small_artefact: Path, tmp
     assert done.stdout == "8\n8\n"
 
 
-def test_without_extractor_and_weights_it_says_how_to_give_them(tmp_path: Path) -> None:
+def test_without_a_network_the_extractor_is_one_that_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call, caplog: pytest.LogCaptureFixture
+) -> None:
     sample(tmp_path / "photos", per_label=1)
-    proxies = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
-    kept = {name: value for name, value in os.environ.items() if name.lower() != "no_proxy"}
-    done = subprocess.run(
-        [sys.executable, "-m", "spark_jobs.run_local", tmp_path / "photos", "--lake", tmp_path / "lake"],
-        cwd=REPOSITORY,
-        env={**kept, **proxies, "KERAS_HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # where nobody listens
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    done = call("run_local", tmp_path / "photos", "--lake", tmp_path / "lake")
+    assert done.returncode == 0
+    assert "extractor efficientnet_lite0-f32-db5088220450\n" in done.stdout
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "shelf"]
+    assert said == (
+        "The lake's extractor is efficientnet_lite0 with the weights of ImageNet that are installed with us, as Keras "
+        "cannot fetch those of mobilenet_v2 here and no --extractor was given."
     )
-    assert done.returncode == 2
-    assert "--weights FILE" in done.stderr
-    assert "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5" in done.stderr
+
+
+def test_where_nothing_can_be_exported_it_says_how_to_give_an_extractor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shelf, "defaults", lambda: ["mobilenet_v2", "efficientnet_lite0"])
+    tried = []
+
+    def run(command: list[str], **_: Any) -> "subprocess.CompletedProcess[str]":
+        tried.append(command[3])
+        return subprocess.CompletedProcess(command, 2, "", "progress\nerror: it is not installed\n")
+
+    monkeypatch.setattr(shelf.subprocess, "run", run)
+    with pytest.raises(ExtractorError, match=r"efficientnet_lite0 of .*: it is not installed\nWith .*--weights FILE"):
+        shelf.put_default(str(tmp_path))
+    assert tried == ["mobilenet_v2", "efficientnet_lite0"]
 
 
 # What a run has just begun to write when it is killed.

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from local.compose import settings as compose_settings
-from local.prepare import RANDOM, Prepared
+from local.prepare import Prepared
 
 ID = "mobilenet_v2-f32-0123456789ab"
 
@@ -18,7 +18,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     def prepare(folder: Path, photos: Path | None, weights: str | None) -> Prepared:
         assert folder.is_dir()
         calls.append((photos, weights))
-        return Prepared("orchard", 240, ID, weights or RANDOM)
+        return Prepared(
+            "orchard", 240, ID, *(("mobilenet_v2", weights) if weights else ("efficientnet_lite0", "imagenet"))
+        )
 
     monkeypatch.setattr(compose_settings, "prepare", prepare)
     return calls
@@ -33,7 +35,7 @@ def run(folder: Path) -> None:
 
 def test_nothing_given(tmp_path: Path, asked: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
     run(tmp_path)
-    assert "weights are RANDOM" in capsys.readouterr().out
+    assert "efficientnet_lite0 with the weights of ImageNet, which are installed with us" in capsys.readouterr().out
     assert asked == [(None, None)]
     settings = json.loads((tmp_path / "variables.json").read_text())["orchard"]
     assert settings["extractor"] == ID
@@ -47,7 +49,7 @@ def test_photos_and_weights_given(tmp_path: Path, asked: list[Any], capsys: pyte
     (tmp_path / "weights" / "mine.h5").touch()
     run(tmp_path)
     assert asked == [(tmp_path / "photos", str(tmp_path / "weights" / "mine.h5"))]
-    assert "RANDOM" not in capsys.readouterr().out
+    assert f"has the weights of {tmp_path / 'weights' / 'mine.h5'}." in capsys.readouterr().out
 
 
 def test_which_weights_are_meant_is_not_guessed(tmp_path: Path, asked: list[Any]) -> None:

@@ -10,8 +10,10 @@ import pytest
 from PIL import Image
 
 from spark_jobs.extractor import photos
+from spark_jobs.extractor.architectures import ARCHITECTURES, KerasApplication
 from spark_jobs.extractor.artefact import Extractor, ExtractorError
 from spark_jobs.extractor.engines import OpenVINOEngine, open_engine
+from tests.spark_jobs.conftest import OTHERS, QUICK
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -26,10 +28,25 @@ def cosines(got, expected):
     return np.sum(got * expected, axis=1) / np.linalg.norm(got, axis=1) / np.linalg.norm(expected, axis=1)
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet50", "efficientnet_b0"])
+@pytest.mark.parametrize("name", QUICK)
 def test_embeddings_are_those_of_keras_with_its_own_preprocessing(name, exported, rendered):
-    embeddings = open_engine(Extractor.load(exported.artefact(name))).embed(rendered)
-    expected = exported.keras(name)
+    agree(open_engine(Extractor.load(exported.artefact(name))).embed(rendered), exported.keras(name))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", OTHERS)
+def test_so_are_those_of_larger_networks(name, others):
+    """Those of EfficientNet-Lite agree with Keras on the test image; test_efficientnet_lite.py has their origin."""
+    extractor = Extractor.load(others.artefact(name))
+    embeddings = open_engine(extractor).embed(np.load(others.folder / f"{name}-pixels.npy"))
+    assert embeddings.shape == (8, ARCHITECTURES[name].dimension)
+    if isinstance(ARCHITECTURES[name].origin, KerasApplication):
+        agree(embeddings, others.keras(name))
+    if name == "convnext_tiny":
+        assert cosines(embeddings, others.keras("convnext_tiny by tensorflow")).min() >= 0.99999
+
+
+def agree(embeddings, expected):
     assert embeddings.shape == expected.shape
     assert embeddings.dtype == np.float32
     assert cosines(embeddings, expected).min() >= 0.99999
