@@ -16,8 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from benchmarks.job import SLOTS, Job, Step
-from spark_jobs.extractor import photos
-from spark_jobs.extractor.engines import BATCH, Engine, Extractor, open_engine
+from spark_jobs.extractor.engines import BATCH, Engine, Extractor, decode, open_engine
 
 FloatArray = NDArray[np.float32]
 
@@ -48,8 +47,7 @@ def start_threads(job: Job) -> Step:
     pool = ThreadPoolExecutor(SLOTS)
 
     def compute(shares: list[list[Path]]) -> list[FloatArray]:
-        sizes = [extractor.input_size] * SLOTS
-        return list(pool.map(_embed, shares, engines, sizes))
+        return list(pool.map(_embed, shares, engines, [extractor] * SLOTS))
 
     return lambda: _step(job, compute)
 
@@ -67,12 +65,11 @@ def _serve(end: Connection, artefact: Path) -> None:
     extractor = Extractor.from_bytes(artefact.read_bytes())
     engine = open_engine(extractor)
     end.send("ready")
-    end.send(_embed(end.recv(), engine, extractor.input_size))
+    end.send(_embed(end.recv(), engine, extractor))
 
 
-def _embed(files: list[Path], engine: Engine, size: tuple[int, int]) -> FloatArray:
+def _embed(files: list[Path], engine: Engine, extractor: Extractor) -> FloatArray:
     rows = []
     for first in range(0, len(files), BATCH):
-        pixels = [photos.decode(path.read_bytes(), size) for path in files[first : first + BATCH]]
-        rows.append(engine.embed(np.stack(pixels)))
+        rows.append(engine.embed([decode(path.read_bytes(), extractor) for path in files[first : first + BATCH]]))
     return np.concatenate(rows)

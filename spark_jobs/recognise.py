@@ -22,7 +22,7 @@ from spark_jobs.exact.basis import Basis
 from spark_jobs.exact.recogniser import Recogniser
 from spark_jobs.extractor import photos
 from spark_jobs.extractor.artefact import Extractor, ExtractorError
-from spark_jobs.extractor.engines import open_engine
+from spark_jobs.extractor.engines import decode, open_engine
 from spark_jobs.running import shelf
 from spark_jobs.running.objects import read_whole
 from spark_jobs.running.output import end
@@ -117,8 +117,7 @@ def _embed(names: Sequence[str], extractor: Extractor) -> tuple[list[tuple[str, 
     rows, errors = [], []
     for name in names:
         try:
-            pixels = photos.decode(read_whole(name), extractor.input_size)
-            rows.append((name, engine.embed(pixels[np.newaxis])[0]))
+            rows.append((name, engine.embed([decode(read_whole(name), extractor)])[0]))
         except photos.PhotoError as error:
             errors.append(f"{name}: {error}")
         except (FileNotFoundError, NotADirectoryError):

@@ -50,6 +50,26 @@ class Architecture:
         return self.origin.preprocessing
 
 
+FEATURES = ("sqrt",)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How an extractor looks at a photo, beyond what its network does with one input.
+
+    An embedding is the mean, over all views and over both sides where `mirror` says so, of the network's means over all
+    places, each number of them as `feature` says.
+    """
+
+    views: tuple[tuple[int, int], ...] = ()  # widths and heights; none: the architecture's input size alone
+    mirror: bool = False
+    feature: str | None = None  # sqrt: the square root, of a negative number that of its absolute value, negative
+
+    def sizes(self, architecture: Architecture) -> tuple[tuple[int, int], ...]:
+        """Width and height of each view."""
+        return self.views or (architecture.input_size,)
+
+
 DEFAULT = "mobilenet_v2"
 # Real weights where Keras' cannot be fetched: the cheapest of those that are installed with us.
 OFFLINE = "efficientnet_lite0"

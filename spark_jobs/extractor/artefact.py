@@ -41,6 +41,9 @@ class Spec:
     tolerance: float  # the least cosine between the test image's embedding on a worker and at export
     norm_tolerance: float  # the greatest relative difference of their norms
     versions: Mapping[str, str]  # the libraries at export, to compare with when an embedding is wrong
+    views: tuple[tuple[int, int], ...] = ()  # where there are several: sizes at which the photo is seen, merged by mean
+    mirror: bool = False  # whether each view is seen from left to right, too, merged likewise
+    feature: str | None = None  # of each view's numbers, before they are merged: sqrt
 
     @property
     def extractor_id(self) -> str:
@@ -49,6 +52,7 @@ class Spec:
             name: value
             for name, value in asdict(self).items()
             if name not in ("tolerance", "norm_tolerance", "versions")
+            and not (name in ("views", "mirror", "feature") and not value)  # artefacts from before keep their ids
         }
         canonical = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
         return f"{self.architecture}-{self.precision}-{hashlib.sha256(canonical.encode()).hexdigest()[:12]}"
@@ -75,6 +79,11 @@ class Extractor:
         return self.spec.input_size
 
     @property
+    def views(self) -> tuple[tuple[int, int], ...]:
+        """Width and height in pixels of each input of the model."""
+        return self.spec.views or (self.spec.input_size,)
+
+    @property
     def dimension(self) -> int:
         return self.spec.dimension
 
@@ -97,7 +106,13 @@ class Extractor:
             said = json.loads(members["extractor.json"])
             said_id = said.pop("extractor_id")
             extractor = cls(
-                spec=Spec(**{**said, "input_size": tuple(said["input_size"])}),
+                spec=Spec(
+                    **{
+                        **said,
+                        "input_size": tuple(said["input_size"]),
+                        "views": tuple(map(tuple, said.get("views", ()))),
+                    }
+                ),
                 model_xml=members["model.xml"],
                 model_bin=members["model.bin"],
                 model_keras=members.get("model.keras"),

@@ -9,7 +9,7 @@ Nothing here imports tensorflow, unless the engine of that name is asked for.
 import contextlib
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 
@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from spark_jobs.extractor import own_keras, photos
 from spark_jobs.extractor.artefact import Extractor, ExtractorError, FloatArray
 
-__all__ = ["BATCH", "ENGINES", "Engine", "Extractor", "ExtractorError", "open_engine"]
+__all__ = ["BATCH", "ENGINES", "Engine", "Extractor", "ExtractorError", "Views", "decode", "open_engine"]
 
 Pixels = NDArray[np.uint8]
+Views = Pixels | tuple[Pixels, ...]  # a photo as an extractor takes it: see `decode`
 
 BATCH = 8
 """Photos to give an engine at once: enough that calls cost nothing, few enough that decoding and embedding overlap."""
@@ -32,13 +33,14 @@ class Engine(Protocol):
 
     name: str  # what it is and where it runs, in words
 
-    def embed(self, pixels: Pixels) -> FloatArray:
-        """Embed photos as `photos.decode` gives them.
+    def embed(self, photos: Sequence[Views] | Pixels) -> FloatArray:
+        """Embed photos as `decode` gives them.
 
         Parameters
         ----------
-        pixels : ndarray of shape (n, height, width, 3), uint8
-            RGB, 0 to 255; the preprocessing is the engine's.
+        photos : sequence of length n of Views
+            RGB, 0 to 255; the preprocessing is the engine's. Of an extractor with one view also an ndarray of shape
+            (n, height, width, 3).
 
         Returns
         -------
@@ -55,8 +57,8 @@ class OpenVINOEngine:
         model = core.read_model(extractor.model_xml, extractor.model_bin)
         # One photo at a time: as fast as any batch on one thread (the activations stay in the cache), a third of the
         # first inference's time, and no embedding depends on which photos it happens to share a batch with.
-        width, height = extractor.input_size
-        model.reshape([1, height, width, 3])
+        inputs = zip(model.inputs, extractor.views, strict=True)
+        model.reshape({port: [1, height, width, 3] for port, (width, height) in inputs})
         compiled = core.compile_model(model, "CPU", self.settings(threads))
         self._request = compiled.create_infer_request()
         self._dimension = extractor.dimension
@@ -86,10 +88,11 @@ class OpenVINOEngine:
             "ENABLE_CPU_PINNING": False,
         }
 
-    def embed(self, pixels: Pixels) -> FloatArray:
-        embeddings = np.empty((len(pixels), self._dimension), np.float32)
-        for photo, embedding in zip(pixels, embeddings, strict=True):
-            embedding[:] = self._request.infer({0: photo[np.newaxis]})[0][0]
+    def embed(self, photos: Sequence[Views] | Pixels) -> FloatArray:
+        embeddings = np.empty((len(photos), self._dimension), np.float32)
+        for photo, embedding in zip(photos, embeddings, strict=True):
+            views = enumerate(photo if isinstance(photo, tuple) else (photo,))
+            embedding[:] = self._request.infer({i: view[np.newaxis] for i, view in views})[0][0]
         return embeddings
 
 
@@ -118,22 +121,35 @@ class TensorFlowEngine:
             file.write(extractor.model_keras)
             file.flush()
             model = keras.saving.load_model(file.name, compile=False)
-        width, height = extractor.input_size
+        views = [tf.TensorSpec((None, height, width, 3), tf.uint8) for width, height in extractor.views]
         self._run = tf.function(
-            lambda pixels: model(tf.cast(pixels, tf.float32), training=False),
-            input_signature=[tf.TensorSpec((None, height, width, 3), tf.uint8)],
+            lambda *views: model([tf.cast(view, tf.float32) for view in views], training=False), input_signature=views
         )
+        self._views = len(views)
         devices = tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("CPU")
         self.name = f"tensorflow {tf.__version__} ({len(devices)} {devices[0].device_type})"
 
-    def embed(self, pixels: Pixels) -> FloatArray:
-        return np.asarray(self._run(pixels), dtype=np.float32)
+    def embed(self, photos: Sequence[Views] | Pixels) -> FloatArray:
+        views = [np.asarray(photos)] if self._views == 1 else [np.stack(view) for view in zip(*photos, strict=True)]
+        return np.asarray(self._run(*views), dtype=np.float32)
 
 
 ENGINES: Mapping[str, Callable[[Extractor, int], Engine]] = {
     "openvino": OpenVINOEngine,
     "tensorflow": TensorFlowEngine,
 }
+
+
+def decode(data: bytes, extractor: Extractor) -> Views:
+    """Decode a photo as an extractor takes it; `photos.decode_views` says what can go wrong.
+
+    Returns
+    -------
+    ndarray of shape (height, width, 3), uint8, or tuple of them
+        Of an extractor with several views one ndarray for each.
+    """
+    views = photos.decode_views(data, extractor.views)
+    return views if len(views) > 1 else views[0]
 
 
 def open_engine(extractor: Extractor, engine: str = "openvino", threads: int = 1) -> Engine:
@@ -167,10 +183,10 @@ _REMEDY = {
 
 def _check(extractor: Extractor, engine: Engine) -> None:
     try:
-        pixels = photos.decode(extractor.test_image, extractor.input_size)
+        pixels = decode(extractor.test_image, extractor)
     except photos.PhotoError as error:
         raise ExtractorError(f"The test image of {extractor.extractor_id} cannot be decoded here: {error}") from error
-    got = engine.embed(pixels[np.newaxis])[0].astype(np.float64)
+    got = engine.embed([pixels])[0].astype(np.float64)
     expected = extractor.test_embedding.astype(np.float64)
     if got.shape != expected.shape:
         raise ExtractorError(

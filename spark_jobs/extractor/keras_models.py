@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from spark_jobs.extractor import efficientnet_lite, keras_weights, own_keras
-from spark_jobs.extractor.architectures import Architecture, EfficientNetLite, KerasApplication
+from spark_jobs.extractor.architectures import Architecture, EfficientNetLite, KerasApplication, Look
 from spark_jobs.extractor.artefact import ExtractorError
 from spark_jobs.extractor.engines import OpenVINOEngine
 
 
-def build(architecture: Architecture, weights: str) -> Any:
-    """Build the Keras model: pixels 0 to 255 in, embeddings out.
+def build(architecture: Architecture, weights: str, look: Look | None = None) -> Any:
+    """Build the Keras model: pixels 0 to 255 of each view in, embeddings out.
 
     Parameters
     ----------
@@ -31,9 +31,20 @@ def build(architecture: Architecture, weights: str) -> Any:
     ExtractorError
         If the weights cannot be had, or are not of this architecture.
     """
-    places = network(architecture, weights, architecture.input_size)
+    look = look or Look()
+    networks = [network(architecture, weights, size) for size in look.sizes(architecture)]
     keras = own_keras.load()
-    return keras.Model(places.input, keras.layers.GlobalAveragePooling2D()(places.output))
+    means, inputs = [], []
+    for number, places in enumerate(networks):
+        pixels = keras.Input(places.input.shape[1:], dtype="float32", name=f"pixels_{number}" if number else "pixels")
+        inputs.append(pixels)
+        for side in [pixels, keras.ops.flip(pixels, axis=2)] if look.mirror else [pixels]:
+            means.append(keras.layers.GlobalAveragePooling2D()(places(side)))
+    if look.feature == "sqrt":
+        means = [keras.ops.sign(mean) * keras.ops.sqrt(keras.ops.absolute(mean)) for mean in means]
+    return keras.Model(
+        inputs if len(inputs) > 1 else inputs[0], keras.layers.Average()(means) if len(means) > 1 else means[0]
+    )
 
 
 def network(architecture: Architecture, weights: str, size: tuple[int, int]) -> Any:
@@ -124,19 +135,29 @@ def _randomise(network: Any, seed: int) -> None:
             weight.assign(rng.standard_normal(shape) * 0.2)
 
 
-def to_openvino(model: Any, input_size: tuple[int, int]) -> tuple[bytes, bytes]:
-    """Give ``model.xml`` and ``model.bin`` of a Keras model; their input is uint8, and any number of photos."""
+def to_openvino(model: Any, views: tuple[tuple[int, int], ...]) -> tuple[bytes, bytes]:
+    """Give ``model.xml`` and ``model.bin`` of a Keras model; their inputs are uint8, and any number of photos."""
     import tensorflow as tf
 
     openvino = OpenVINOEngine.library()
-    width, height = input_size
     # Not by way of model.export, which takes ten times as long and leaves the path of a temporary folder in the XML.
-    signature = [tf.TensorSpec((None, height, width, 3), tf.float32, name="pixels")]
-    function = tf.function(lambda pixels: model(pixels, training=False), input_signature=signature)
+    names = ["pixels", *(f"pixels_{number}" for number in range(1, len(views)))]
+    signature = [
+        tf.TensorSpec((None, height, width, 3), tf.float32, name=name)
+        for name, (width, height) in zip(names, views, strict=True)
+    ]
+    function = tf.function(
+        lambda *pixels: model(list(pixels) if len(pixels) > 1 else pixels[0], training=False), input_signature=signature
+    )
     converted = openvino.convert_model(function.get_concrete_function())
-    converted.reshape([-1, height, width, 3])
+    if len(views) > 1:  # in the order of the views, whatever the converter made of it
+        parameters = {next(iter(port.get_names())).partition(":")[0]: port.get_node() for port in converted.inputs}
+        converted = openvino.Model(converted.get_results(), [parameters[name] for name in names])
+    inputs = zip(converted.inputs, views, strict=True)
+    converted.reshape({port: [-1, height, width, 3] for port, (width, height) in inputs})
     steps = openvino.preprocess.PrePostProcessor(converted)
-    steps.input().tensor().set_element_type(openvino.Type.u8)  # pixels as decoded, a quarter of the bytes to copy
+    for number in range(len(views)):  # pixels as decoded, a quarter of the bytes to copy
+        steps.input(number).tensor().set_element_type(openvino.Type.u8)
     return serialise(steps.build())
 
 

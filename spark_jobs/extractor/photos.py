@@ -108,7 +108,12 @@ def check_bytes(size: int) -> None:
 
 
 def decode(data: bytes, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Decode a photo, make it upright RGB on white, and resize it.
+    """Decode a photo, make it upright RGB on white, and resize it: `decode_views` of one size."""
+    return decode_views(data, (size,))[0]
+
+
+def decode_views(data: bytes, sizes: tuple[tuple[int, int], ...]) -> tuple[NDArray[np.uint8], ...]:
+    """Decode a photo once, make it upright RGB on white, and resize it to each of several sizes.
 
     Safe to call from several threads: Pillow releases the interpreter's lock while it decodes and resizes.
 
@@ -117,25 +122,25 @@ def decode(data: bytes, size: tuple[int, int]) -> NDArray[np.uint8]:
     data : bytes
         The file: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC, whatever its name. Of an animation or of several
         pages, the first one counts.
-    size : tuple of int
-        Width and height wanted, in pixels. The aspect ratio is not kept, as in Keras' `load_img`.
+    sizes : tuple of tuple of int
+        Widths and heights wanted, in pixels. The aspect ratio is not kept, as in Keras' `load_img`.
 
     Returns
     -------
-    ndarray of shape (height, width, 3), dtype uint8
-        Red, green, blue; read-only, as NumPy sees a Pillow image.
+    tuple of ndarray of shape (height, width, 3), dtype uint8
+        One a size. Red, green, blue; read-only, as NumPy sees a Pillow image.
 
     Raises
     ------
     PhotoError
         If the photo can't be used.
     """
-    if min(size) < 1:
-        raise ValueError(f"size is {size}: width and height must be at least 1")  # not the photo's fault
+    if any(min(size) < 1 for size in sizes):
+        raise ValueError(f"sizes are {sizes}: width and height must be at least 1")  # not the photo's fault
     check_bytes(len(data))
     _ignore_pillows_warnings()
     try:
-        return _decode(data, size)
+        return _decode(data, sizes)
     except PhotoError:
         raise
     except Image.DecompressionBombError as error:  # Pillow's limit is above ours: it guards inner sizes too
@@ -162,13 +167,14 @@ def decode(data: bytes, size: tuple[int, int]) -> NDArray[np.uint8]:
         raise PhotoError(f"damaged: {error}") from error
 
 
-def _decode(data: bytes, size: tuple[int, int]) -> NDArray[np.uint8]:
+def _decode(data: bytes, sizes: tuple[tuple[int, int], ...]) -> tuple[NDArray[np.uint8], ...]:
     image = _open(data)
     pixels = image.width * image.height
     if pixels > MAX_PIXELS:
         raise _too_large(f"{image.width}x{image.height}", pixels)
     if isinstance(image, JpegImagePlugin.JpegImageFile):
-        image.draft(None, _before_turning(size, _orientation(image)))
+        largest = max(width for width, _ in sizes), max(height for _, height in sizes)
+        image.draft(None, _before_turning(largest, _orientation(image)))
         # A progressive JPEG holds its coefficients at full size, whatever the scale it is decoded at.
         if "progressive" not in image.info:
             pixels = image.width * image.height
@@ -176,10 +182,11 @@ def _decode(data: bytes, size: tuple[int, int]) -> NDArray[np.uint8]:
         image.load()
         # Only now: Pillow turns a TIFF upright as it loads it, and a PNG's EXIF may stand after its pixels.
         orientation = _orientation(image)
-        small = _rgb_on_white(image).resize(_before_turning(size, orientation), Image.Resampling.BICUBIC)
+        flat = _rgb_on_white(image)
+        views = [flat.resize(_before_turning(size, orientation), Image.Resampling.BICUBIC) for size in sizes]
     if orientation in _UPRIGHT:
-        small = small.transpose(_UPRIGHT[orientation])
-    return np.asarray(small)
+        views = [view.transpose(_UPRIGHT[orientation]) for view in views]
+    return tuple(np.asarray(view) for view in views)
 
 
 def _open(data: bytes) -> Image.Image:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from spark_jobs.extractor import photos
 from spark_jobs.extractor.artefact import Extractor, ExtractorError, FloatArray
-from spark_jobs.extractor.engines import OpenVINOEngine, Pixels, open_engine
+from spark_jobs.extractor.engines import OpenVINOEngine, Pixels, Views, decode, open_engine
 from spark_jobs.extractor.keras_models import serialise
 
 CALIBRATION = 300
@@ -36,7 +36,7 @@ INT8_NORM_TOLERANCE = 1e-3
 class Photos:
     """Decoded photos, in an order that takes from all labels in turn."""
 
-    pixels: Pixels  # ndarray of shape (n, height, width, 3)
+    pixels: list[Views]  # n photos, as the extractor takes them
     labels: NDArray[np.str_]  # ndarray of shape (n,)
     rounds: NDArray[np.int64]  # ndarray of shape (n,): the how-manieth of its label
 
@@ -44,7 +44,7 @@ class Photos:
         return Photos(self.pixels[part], self.labels[part], self.rounds[part])
 
 
-def read(folder: Path, input_size: tuple[int, int], most: int = CALIBRATION + MEASURING) -> Photos:
+def read(folder: Path, extractor: Extractor, most: int = CALIBRATION + MEASURING) -> Photos:
     """Read up to `most` photos of a folder, evenly over its labels; the same folder gives the same photos.
 
     Raises
@@ -62,20 +62,20 @@ def read(folder: Path, input_size: tuple[int, int], most: int = CALIBRATION + ME
     for path in files:
         in_turn.append((seen[path.parent.name], path.parent.name, path))
         seen[path.parent.name] += 1
-    pixels: list[Pixels] = []
+    pixels: list[Views] = []
     labels, rounds = [], []
     for number, label, path in sorted(in_turn):
         if len(pixels) == most:
             break
         try:
-            pixels.append(photos.decode(path.read_bytes(), input_size))
+            pixels.append(decode(path.read_bytes(), extractor))
         except photos.PhotoError:
             continue
         labels.append(label)
         rounds.append(number)
     if not pixels:
         raise ExtractorError(f"No photo to calibrate with in {folder} ({len(files)} files); expected JPEG or PNG files")
-    return Photos(np.stack(pixels), np.array(labels), np.array(rounds))
+    return Photos(pixels, np.array(labels), np.array(rounds))
 
 
 def split(sample: Photos) -> tuple[Photos, Photos]:
@@ -100,7 +100,7 @@ def quantise(extractor: Extractor, calibration: Photos) -> Extractor:
     model = openvino.Core().read_model(extractor.model_xml, extractor.model_bin)
     quantised = nncf.quantize(
         model,
-        nncf.Dataset([photo[np.newaxis] for photo in calibration.pixels]),
+        nncf.Dataset(calibration.pixels, _inputs),
         preset=nncf.QuantizationPreset.MIXED,
         fast_bias_correction=False,  # slower here, and more accurate
         subset_size=len(calibration.pixels),
@@ -120,8 +120,8 @@ def quantise(extractor: Extractor, calibration: Photos) -> Extractor:
         model_bin=model_bin,
         model_keras=None,
     )
-    test = photos.decode(extractor.test_image, extractor.input_size)
-    int8 = replace(int8, test_embedding=OpenVINOEngine(int8).embed(test[np.newaxis])[0])
+    test = decode(extractor.test_image, extractor)
+    int8 = replace(int8, test_embedding=OpenVINOEngine(int8).embed([test])[0])
     open_engine(int8)
     return int8
 
@@ -130,9 +130,9 @@ def compare(f32: Extractor, int8: Extractor, model: Any, measuring: Photos) -> s
     """Measure both artefacts on photos that int8 was not calibrated with, and give a table to print."""
     if not len(measuring.pixels):
         return "int8 is not measured: there was one photo only, and it went into the calibration"
-    reference = np.concatenate(
-        [np.asarray(model(chunk.astype(np.float32), training=False)) for chunk in _chunks(measuring.pixels)]
-    )
+    chunks = _chunks(measuring.pixels)
+    inputs = [[np.stack(view).astype(np.float32) for view in zip(*map(_tuple, chunk), strict=True)] for chunk in chunks]
+    reference = np.concatenate([model(one if len(one) > 1 else one[0], training=False) for one in inputs])
     engines = {extractor.precision: open_engine(extractor) for extractor in (f32, int8)}
     embeddings: dict[str, list[FloatArray]] = {name: [] for name in engines}
     rates: dict[str, list[float]] = {name: [] for name in engines}
@@ -178,5 +178,14 @@ def recognition(embeddings: FloatArray, measuring: Photos) -> float | None:
     return float(np.mean(right))
 
 
-def _chunks(pixels: Pixels) -> list[Pixels]:
+def _tuple(photo: Views) -> tuple[Pixels, ...]:
+    return photo if isinstance(photo, tuple) else (photo,)
+
+
+def _inputs(photo: Views) -> dict[int, Pixels]:
+    """Make of a photo what OpenVINO takes, for each input of the model."""
+    return {number: view[np.newaxis] for number, view in enumerate(_tuple(photo))}
+
+
+def _chunks(pixels: list[Views]) -> list[list[Views]]:
     return [pixels[start : start + 16] for start in range(0, len(pixels), 16)]

@@ -36,7 +36,7 @@ def read(path: Path) -> dict[str, NDArray[Any]]:
         It is no such checkpoint; the message says what it is.
     """
     file = io.BytesIO(path.read_bytes())
-    if file.getbuffer()[:2] == b"PK":
+    if bytes(file.getbuffer()[:2]) == b"PK":
         raise CheckpointError("a zip archive, as PyTorch writes since 1.6; the format before that is read")
     try:
         if _Unpickler(file).load() != _MAGIC:

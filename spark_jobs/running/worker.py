@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pyspark import Accumulator
 
 from spark_jobs.extractor import photos
-from spark_jobs.extractor.engines import BATCH, Engine, Extractor, open_engine
+from spark_jobs.extractor.engines import BATCH, Engine, Extractor, Views, decode, open_engine
 from spark_jobs.running import objects
 
 OUTCOME = "uri string, etag string, label string, embedding array<float>, reason string"
@@ -86,14 +86,14 @@ def embedding_task(artefact: str, engine: str, done: "Accumulator[int]", rejecte
 
 def embed(rows: Iterator[Photo], extractor: Extractor, engine: Engine) -> Iterator[Outcome]:
     """Embed photos in batches that suit the engine; a photo that cannot be read takes no place in one."""
-    pending: list[tuple[Photo, NDArray[np.uint8]]] = []
+    pending: list[tuple[Photo, Views]] = []
 
     def flush() -> Iterator[Outcome]:
-        embeddings = engine.embed(np.stack([pixels for _, pixels in pending]))
+        embeddings = engine.embed([pixels for _, pixels in pending])
         yield from (Outcome(photo, row) for (photo, _), row in zip(pending, embeddings, strict=True))
         pending.clear()
 
-    for photo, decoded in _decoded(rows, extractor.input_size):
+    for photo, decoded in _decoded(rows, extractor):
         if isinstance(decoded, photos.PhotoError):
             yield Outcome(photo, reason=str(decoded))
             continue
@@ -104,9 +104,7 @@ def embed(rows: Iterator[Photo], extractor: Extractor, engine: Engine) -> Iterat
         yield from flush()
 
 
-def _decoded(
-    rows: Iterator[Photo], size: tuple[int, int]
-) -> Iterator[tuple[Photo, NDArray[np.uint8] | photos.PhotoError]]:
+def _decoded(rows: Iterator[Photo], extractor: Extractor) -> Iterator[tuple[Photo, Views | photos.PhotoError]]:
     """Read and decode ahead, in order, never more than some batches (or readers) ahead."""
     first = next(rows, None)
     if first is None:
@@ -114,10 +112,10 @@ def _decoded(
     readers = _READERS[first.uri.partition("://")[0]]
     ahead = readers + 2 * BATCH
     pool = ThreadPoolExecutor(readers)
-    waiting: deque[tuple[Photo, Future[NDArray[np.uint8] | photos.PhotoError]]] = deque()
+    waiting: deque[tuple[Photo, Future[Views | photos.PhotoError]]] = deque()
     try:
         for photo in chain([first], rows):
-            waiting.append((photo, pool.submit(_pixels, photo, size)))
+            waiting.append((photo, pool.submit(_pixels, photo, extractor)))
             if len(waiting) > ahead:
                 photo, future = waiting.popleft()
                 yield photo, future.result()
@@ -128,13 +126,13 @@ def _decoded(
         pool.shutdown(cancel_futures=True)
 
 
-def _pixels(photo: Photo, size: tuple[int, int]) -> NDArray[np.uint8] | photos.PhotoError:
+def _pixels(photo: Photo, extractor: Extractor) -> Views | photos.PhotoError:
     """Read and decode one photo; the photo's own fault is returned, the system's is raised."""
     try:
         if photo.label is None:
             raise photos.PhotoError(photo.no_label)
         photos.check_bytes(photo.size)
-        return photos.decode(objects.read(photo.uri, photo.etag), size)
+        return decode(objects.read(photo.uri, photo.etag), extractor)
     except photos.PhotoError as error:
         return error
 

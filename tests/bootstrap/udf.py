@@ -15,13 +15,12 @@ def main(artefact: str, photo: str, answer: str) -> None:
         import openvino
         import pyspark
 
-        from spark_jobs.extractor import photos
+        from spark_jobs.extractor.engines import decode
         from spark_jobs.running import objects
         from spark_jobs.running.worker import load_engine
 
         extractor, engine = load_engine(artefact, "openvino")
-        pixels = photos.decode(objects.read_whole(path), extractor.input_size)
-        (embedding,) = engine.embed(pixels[None])
+        (embedding,) = engine.embed([decode(objects.read_whole(path), extractor)])
         places = {"python": sys.executable, "pyspark": pyspark.__file__, "openvino": openvino.__file__}
         return json.dumps({"embedding": embedding.tolist(), **places})
 

@@ -1,7 +1,7 @@
 """Accuracy: the columns of `runs` that say how often photos were recognised, and the sentences that say it to people.
 
-`accuracy_before` is of the recogniser before the run, on the run's photos, which it has never seen; `accuracy_folds` of a
-cross-validation of the run's photos that keeps near twins together. `spark_jobs.tables.recognisers` judges.
+`accuracy_before` is of the recogniser before the run, on the run's photos, which it has never seen; `accuracy_folds` is
+of a cross-validation of the run's photos that keeps near twins together. `spark_jobs.tables.recognisers` judges.
 """
 
 from collections.abc import Mapping, Sequence
