@@ -55,7 +55,7 @@ class Accuracy:
         share, independent = right / judged, float(len(groups))
         if len(groups) > 1 and 0 < right < judged:
             squares = sum((group.right - share * group.photos) ** 2 for group in groups)
-            variance = squares * len(groups) / (len(groups) - 1) / judged**2
+            variance = squares / judged**2
             independent = min(share * (1 - share) / variance, judged) if variance else judged
         low, high = _wilson(share, independent)
         return cls(right, judged, share, low, high)

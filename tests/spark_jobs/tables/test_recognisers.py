@@ -1,0 +1,95 @@
+"""Recognisers in a lake: judged by Spark as in one process, by what they have not seen."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from spark_jobs.exact import crossvalidation, twins
+from spark_jobs.exact.moments import Moments
+from spark_jobs.exact.recogniser import Recogniser
+from spark_jobs.tables import recognisers, totals
+from spark_jobs.tables.lake import Lake
+from spark_jobs.tables.recognisers import Judgement
+from tests.bursts import bursts
+from tests.lakes import new_lake, newest
+
+EXTRACTOR = "drawn-f32-0"
+
+
+@pytest.fixture
+def lake(spark: None, tmp_path: Path) -> Lake:
+    lake = new_lake(tmp_path / "lake")
+    lake.create_tables("embeddings", "moments", "recognisers")
+    return lake
+
+
+def fold_in(lake: Lake, run_id: str, uris: list[str], labels: list[str], embeddings: NDArray[np.float32]) -> Judgement:
+    rows = [
+        {"uri": uri, "etag": "1", "label": label, "embedding": embedding, "extractor_id": EXTRACTOR, "run_id": run_id}
+        for uri, label, embedding in zip(uris, labels, embeddings, strict=True)
+    ]
+    lake.replace("embeddings", lake.rows("embeddings", rows), extractor_id=EXTRACTOR, run_id=run_id)
+    sums = totals.update(lake, run_id, EXTRACTOR)
+    assert sums is not None
+    judgement = recognisers.update(lake, run_id, EXTRACTOR, sums, None)[1]
+    if sums.photos is not None:
+        sums.photos.unpersist()
+    return judgement
+
+
+def test_spark_judges_as_one_process_does(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    uris, labels, embeddings = bursts(labels=5, bursts=12, shots=4, apart=0.25)
+    cut = [i for i, uri in enumerate(uris) if "burst-11" not in uri]
+    rest = [i for i, uri in enumerate(uris) if "burst-11" in uri]
+
+    def part(at: list[int]) -> tuple[list[str], list[str], NDArray[np.float32]]:
+        return [uris[i] for i in at], [labels[i] for i in at], embeddings[at]
+
+    first = fold_in(lake, "r1", *part(cut))
+    assert (first.before.judged, first.near_twins) == (0, 220)
+    alone = crossvalidation.judge(*part(cut)[1:], crossvalidation.divide(*part(cut)))
+    assert first.folds == alone
+    assert 0.3 < alone.share < 1.0  # type: ignore[operator]  # else nothing was tried
+    assert sum(int(row["judged_folds"]) for row in first.by_label) == 220
+    shares = [int(row["right_folds"]) / int(row["judged_folds"]) for row in first.by_label]
+    assert shares == sorted(shares)
+    assert newest(lake, "recognisers")["by_label"] == list(first.by_label)
+
+    # A day later: bursts that nobody saw, and shots of bursts that the lake holds, which vouch for themselves.
+    old = [i for i in cut if "burst-0-" in uris[i]]
+    second = fold_in(
+        lake,
+        "r2",
+        [*part(rest)[0], *(uri.replace("burst-0-", "more-of-0-") for uri in part(old)[0])],
+        [*part(rest)[1], *part(old)[1]],
+        np.concatenate([part(rest)[2], part(old)[2] + np.float32(0.001)]),
+    )
+    yesterdays = Recogniser.fit(Moments.of(*(part(cut)[i] for i in (2, 1))))
+    right = [int(np.sum(yesterdays.best(part(at)[2]) == np.array(part(at)[1]))) for at in (rest, old)]
+    assert right[1] == 20
+    assert (second.before.judged, second.before.right) == (40, sum(right))
+    # Those of yesterday's bursts are not judged by the folds; each other label's new burst is judged by yesterday's.
+    assert (second.folds.judged, second.near_twins) == (20, 40)
+
+    # Without a limit of memory there is no limit of runs either; with one, the newest runs are looked through.
+    monkeypatch.setattr("spark_jobs.tables.folds.EARLIER", 0)
+    assert fold_in(lake, "r2", *part(old)).folds.judged == 20
+
+
+def test_a_label_that_is_new_is_not_judged_by_the_recogniser_before(lake: Lake) -> None:
+    uris, labels, embeddings = bursts(labels=3, bursts=6, shots=2, apart=30.0)
+    known = [i for i, label in enumerate(labels) if label != "label-2"]
+    new = [i for i, label in enumerate(labels) if label == "label-2"]
+    fold_in(lake, "r1", [uris[i] for i in known], [labels[i] for i in known], embeddings[known])
+    second = fold_in(lake, "r2", [uris[i] for i in new], [labels[i] for i in new], embeddings[new])
+    assert (second.before.judged, second.before.share) == (0, None)
+    assert (second.folds.judged, second.folds.right) == (12, 12)
+
+
+def test_two_photos_of_two_labels_are_judged_by_nobody(lake: Lake) -> None:
+    uris, labels, embeddings = bursts(labels=2, bursts=1, shots=1, apart=1.0)
+    judgement = fold_in(lake, "r1", uris, labels, embeddings)
+    assert (judgement.before.share, judgement.folds.share, judgement.near_twins, judgement.worst) == (None, None, 0, ())
+    assert twins.FOLDS == 5
