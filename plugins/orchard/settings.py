@@ -124,8 +124,9 @@ class Settings(Written):
         description="of an artefact under `<lake>/extractors/`, as `export_extractor` prints it",
         examples=["mobilenet_v2-f32-575378b4658d"])
     label: Annotated[str, AfterValidator(_a_rule)] = Field(
-        "parent", json_schema_extra={"pattern": _LIKE_A_RULE}, description="how a photo's label is found in its key: `parent`, the folder that it stands in, "
-        "`parent/2` or a regular expression, see [Labels](#labels)")
+        "parent", json_schema_extra={"pattern": _LIKE_A_RULE},
+        description="how a photo's label is found in its key: `parent`, the folder that it stands in, `parent/2` "
+        "or a regular expression, see [Labels](#labels)")
     leave_out: tuple[str, ...] = Field(
         LEAVE_OUT, strict=False, description="names of files and folders that are no photos, `*` and `?` as in a "
         "shell; by default what other programs leave behind")
@@ -136,7 +137,8 @@ class Settings(Written):
         "eu-west-1", description="in the EU, or with `outside_eu`")
 
     # Step 2, where the run's Params do not say otherwise.
-    components: Annotated[int, Field(ge=1, le=10_000), WHOLE] | None = Field(None, description="of the PCA; or give the `variance`")
+    components: Annotated[int, Field(ge=1, le=10_000), WHOLE] | None = Field(
+        None, description="of the PCA; or give the `variance`")
     variance: Annotated[Annotated[float, Field(gt=0, le=1)] | None, _ALONE] = Field(
         None, description="share of it that the PCA keeps; where `components` are not given either, 0.95")
     standardize: bool = Field(False, description="whether the features are, before the PCA")
@@ -162,7 +164,8 @@ class Settings(Written):
     target_minutes: float = Field(
         30, gt=0, le=10080, description="nodes are added until a run is expected to take no longer")
     rate: float = Field(
-        50, gt=0, le=1_000_000, description="photos a second a vCPU, until runs of 500 photos and more were measured in this lake")
+        50, gt=0, le=1_000_000,
+        description="photos a second a vCPU, until runs of 500 photos and more were measured in this lake")
     idle_minutes: Whole = Field(  # a week is EMR's limit
         30, ge=1, le=10080, description="after which a cluster that nobody terminated ends itself")
     service_role: str = Field("orchard-emr-service", description="of the cluster")
@@ -185,8 +188,9 @@ class Settings(Written):
     maintain_days: float = Field(
         7, ge=0, le=A_CENTURY, description="the first run with anything to do after so many days maintains the tables")
     keep_days: float = Field(
-        30, ge=0, le=A_CENTURY, description="snapshots older than so many days go when tables are maintained, but for the last ten of a "
-        "table: time travel ends there")
+        30, ge=0, le=A_CENTURY,
+        description="snapshots older than so many days go when tables are maintained, but for the last ten of a table: "
+        "time travel ends there")
     max_reject_share: float = Field(0.05, ge=0, le=1, description="a run that rejects more of its photos fails")
     # At each look the run's lease is renewed where that is due: a quarter of its term (orchard.lake.lease).
     poll_seconds: float = Field(15, gt=0, le=300, description="between two looks at a step or a cluster")
