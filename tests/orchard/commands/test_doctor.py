@@ -75,7 +75,7 @@ _clients: dict[Any, Any] = {}
 
 def _kept(service: str, region: str) -> Any:
     """Open the doctor's client once for each service and key: to read the services' models takes seconds."""
-    who = (service, os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_ENDPOINT_URL_EMR"))
+    who = (service, *map(os.environ.get, ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_ENDPOINT_URL_EMR")))
     if who not in _clients:
         _clients[who] = _client(service, region)
     return _clients[who]
