@@ -38,7 +38,7 @@ _COLUMNS: dict[str, dict[str, IcebergType]] = {
 }
 
 
-def create(catalog: Catalog, name: str) -> Table:
+def create(catalog: Catalog, name: str, database: str = "orchard") -> Table:
     """Make one of the steps' tables, empty."""
     columns = _COLUMNS[name] | ({} if name == "bases" else {"run_id": _TEXT})
     fields = enumerate(columns.items(), start=1)
@@ -49,10 +49,10 @@ def create(catalog: Catalog, name: str) -> Table:
         PartitionField(i, 1000 + n, IdentityTransform(), part)
         for n, (i, part) in enumerate(zip(ids, parts, strict=True))
     ]
-    return catalog.create_table(("orchard", name), schema, partition_spec=PartitionSpec(*by))
+    return catalog.create_table((database, name), schema, partition_spec=PartitionSpec(*by))
 
 
-def fill(catalog: Catalog, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+def fill(catalog: Catalog, name: str, rows: Sequence[Mapping[str, Any]], database: str = "orchard") -> None:
     """Append rows to a table, which is made when missing; columns that they lack are null."""
-    table = table_or_none(catalog, "orchard", name) or create(catalog, name)
+    table = table_or_none(catalog, database, name) or create(catalog, name, database)
     table.append(pa.Table.from_pylist([dict(row) for row in rows], table.schema().as_arrow()))

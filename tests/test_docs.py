@@ -1,11 +1,15 @@
 """The pages' Python runs as it stands, on a lake of this machine; what they link to is there."""
 
+import argparse
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,6 +89,63 @@ def test_all_commands_are_on_the_page_of_commands() -> None:
     jobs = [path.stem for path in (REPOSITORY / "spark_jobs").glob("*.py") if path.stem != "__init__"]
     assert len(jobs) >= 6
     assert [job for job in jobs if not re.search(rf"`[^`]*\b{job}\b", page)] == []
+
+
+# Rows of the page, and the modules whose `main` they tell of.
+OPTIONS = {
+    "python -m spark_jobs.run_local PHOTOS --lake DIR": "spark_jobs.run_local",
+    "python -m spark_jobs.recognise PHOTO... --lake DIR": "spark_jobs.recognise",
+    "python -m spark_jobs.move_lake LAKE": "spark_jobs.move_lake",
+    "python -m spark_jobs.export_extractor NAME --out DIR": "spark_jobs.export_extractor",
+    "python -m local.sample_photos DIR": "local.sample_photos",
+    "python -m local": "local.stack",
+    "python -m infra mwaa": "infra.mwaa",
+    **{f"python -m orchard {name}": f"orchard.commands.{name}" for name in OF_ORCHARD},
+    "spark-submit ... extract_embeddings.py": "spark_jobs.extract_embeddings",
+    "spark-submit ... reduce_embeddings.py": "spark_jobs.reduce_embeddings",
+    "spark-submit ... maintain_tables.py": "spark_jobs.maintain_tables",
+    "make bench": "benchmarks.__main__",
+    "make screenshots": "local.screenshots",
+}
+
+
+class ParserError(Exception):
+    """What a command would have read its options with."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        super().__init__()
+        self.parser = parser
+
+
+def options(main: Callable[[list[str]], Any], monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Return the options of a command, by stopping it where it would read them."""
+
+    def stop(parser: argparse.ArgumentParser, *_: Any, **__: Any) -> None:
+        raise ParserError(parser)
+
+    with monkeypatch.context() as patched, pytest.raises(ParserError) as stopped:
+        patched.setattr(argparse.ArgumentParser, "parse_known_args", stop)
+        main([])
+    found = {option for action in stopped.value.parser._actions for option in action.option_strings}
+    return found - {"-h", "--help"}
+
+
+@pytest.mark.parametrize(("row", "module"), OPTIONS.items())
+def test_all_options_are_on_the_page_of_commands(row: str, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no other is."""
+    page = (REPOSITORY / "docs" / "commands.md").read_text("utf-8")
+    told = row + commands()[row]
+    if "#the-options-of-step-2" in told:
+        told += page.partition("### The options of step 2")[2].partition("## ")[0]
+    if row.startswith("spark-submit"):
+        told += page.partition("What a cluster is given as its steps; all of them take")[2].partition("|")[0]
+    assert set(re.findall(r"--[a-z][a-z-]*", told)) == options(import_module(module).main, monkeypatch)
+
+
+def test_every_command_of_the_page_is_held_to_its_options() -> None:
+    """But for `local.emr`, whose page is held to them by tests/local/emr/test_docs.py."""
+    told = {row for row in commands() if row.startswith(("python", "spark-submit"))}
+    assert told - {"python -m local.emr"} == {row for row in OPTIONS if not row.startswith("make")}
 
 
 def test_the_house_is_drawn_with_all_its_rooms() -> None:

@@ -105,7 +105,7 @@ class Server:
             raise EmrError("InternalServerException", fault.message or "An internal error occurred.", 500)
         if fault.do == "deny":
             raise EmrError("AccessDeniedException", fault.message or "You are not authorized to perform this.")
-        await asyncio.sleep(fault.seconds)
+        await self.house.faults.hold_up(fault)
         if fault.do == "drop":
             request.scope["transport"].abort()
             await asyncio.sleep(0.01)  # until the server knows, and sends nothing

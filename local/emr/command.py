@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.emr import configuration, submission
+from local.emr import configuration, nameless, submission
 from local.emr.access import Access, Node
 from local.emr.iam import IamError
 from local.emr.s3 import S3Error, is_s3
@@ -115,13 +115,17 @@ class Commands:
         base = configuration.base_settings(self.settings, self.store)
         settings = configuration.spark_settings(base, defaults, found.settings)
         settings |= _temporary(folder.parent / TEMPORARY, settings["spark.driver.extraJavaOptions"])
-        path = configuration.write_properties(settings, folder.parent / "spark.properties")
-        program = str(configuration.spark_home() / "bin" / "spark-submit")
+        path = folder.parent / "spark.properties"
         rest = submission.bring_here(found, folder, node.s3.fetch)
-        environment = configuration.environment(
-            cluster, self.settings, self.store.folder(cluster), defaults | found.settings
-        )
-        return Command([program, "--properties-file", str(path), *rest], {**environment, **node.environment})
+        environment = {
+            **configuration.environment(cluster, self.settings, self.store.folder(cluster), defaults | found.settings),
+            **node.environment,
+        }
+        if user := nameless.name():
+            return _by_python(user, submission.parse(rest), settings, path, environment)
+        configuration.write_properties(settings, path)
+        program = str(configuration.spark_home() / "bin" / "spark-submit")
+        return Command([program, "--properties-file", str(path), *rest], environment)
 
     def _environment(self, cluster: Cluster, node: Node) -> dict[str, str]:
         """Make the environment of a script: a spark-submit in it finds this machine's defaults."""
@@ -144,6 +148,34 @@ def _must_be_here(program: str, path: str) -> None:
             f"There is no {program} here: this local EMR runs spark-submit, and what is on the PATH of this machine; "
             "there is no Hadoop. Make the step one of spark-submit, or bring a script with script-runner.jar.",
         )
+
+
+def _by_python(
+    user: str, found: submission.Submission, settings: Mapping[str, str], path: Path, environment: Mapping[str, str]
+) -> Command:
+    """Let a script start Spark, rather than Spark the script: see `nameless`. What it needs is brought here already."""
+    if not found.resource or not found.resource[0].endswith(".py"):
+        raise submission.SubmissionError(
+            f"spark-submit: the user of this server, {user}, has no name on this machine, and Hadoop asks for it: only "
+            "Python scripts can be run. Start the server as a user who has one."
+        )
+    classes = [settings.get("spark.driver.extraClassPath", ""), *found.files.get("--jars", ())]
+    java = f"{settings['spark.driver.extraJavaOptions']} -Duser.name={user} -Duser.home='{path.parent / TEMPORARY}'"
+    more = {
+        "spark.driver.extraClassPath": os.pathsep.join(filter(None, classes)),
+        "spark.driver.extraJavaOptions": java,
+    }
+    configuration.write_properties({**settings, **more}, path)
+    libraries = sorted(map(str, (configuration.spark_home() / "python" / "lib").glob("*.zip")))
+    python = settings.get("spark.pyspark.driver.python", environment["PYSPARK_PYTHON"])
+    arguments = [*found.options, "--properties-file", str(path), "pyspark-shell"]
+    given = {
+        "PYSPARK_SUBMIT_ARGS": shlex.join(arguments),
+        "PYTHONPATH": os.pathsep.join([*found.files.get("--py-files", ()), *libraries]),
+        "SPARK_HOME": str(configuration.spark_home()),
+    }
+    files = ",".join(found.files.get("--files", ()))
+    return Command([python, nameless.__file__, files, *found.resource], {**environment, **given})
 
 
 def _temporary(folder: Path, java: str) -> dict[str, str]:

@@ -1,8 +1,10 @@
 """What a test wants to go wrong: rules, posted as JSON to ``/_faults``."""
 
+import asyncio
 import random
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,12 +88,21 @@ class Faults:
         self._random = random.Random(seed)
         self._throttle = throttle
         self.rules: list[Fault] = []
+        self._forgotten = asyncio.Event()
 
     def add(self, rules: Sequence[Fault]) -> None:
         self.rules += rules
 
     def clear(self) -> None:
+        """Forget all rules; what one of them holds up goes on."""
         self.rules.clear()
+        self._forgotten.set()
+        self._forgotten = asyncio.Event()
+
+    async def hold_up(self, fault: Fault) -> None:
+        """Wait for as long as a rule says, or until it is forgotten."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._forgotten.wait(), fault.seconds)
 
     def take(self, kind: str, name: str) -> Fault | None:
         """Give the first rule that is about this and happens now; it has happened then."""

@@ -117,7 +117,7 @@ class Runner:
     async def _execute(self, step: Step, logs: Logs) -> None:
         fault = self.house.faults.take("step", step.name)
         if fault and fault.do == "delay":
-            await asyncio.sleep(fault.seconds)
+            await self.house.faults.hold_up(fault)
         try:
             if fault and fault.do == "fail":
                 raise CommandError("Unknown Error.", fault.message or "A rule of /_faults lets this step fail.")

@@ -11,7 +11,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetPydanticSchema, ValidationError, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetPydanticSchema,
+    ValidationError,
+    ValidationInfo,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
 _LISTED = 10  # names; of more, some
@@ -45,6 +54,9 @@ class Mistake(NamedTuple):
         return f"{where.removeprefix('.')}: got {self.got}, expected {self.expected}; {self.do}."
 
 
+# For JSON Schema, and so for an editor, 8.0 is a whole number, too.
+WHOLE = BeforeValidator(lambda given: int(given) if isinstance(given, float) and given.is_integer() else given)
+Whole = Annotated[int, WHOLE]
 Texts = Annotated[tuple[str, ...], Field(strict=False)]  # JSON and TOML have lists for it
 Table = Annotated[Mapping[str, str], AfterValidator(MappingProxyType)]
 
@@ -59,9 +71,16 @@ def one_of(names: Iterable[str]) -> GetPydanticSchema:
     return GetPydanticSchema(lambda _kind, _handler: core_schema.literal_schema(sorted(names)))
 
 
-def wrong(got: Any, expected: str, do: str) -> PydanticCustomError:
-    """Make what a field's validator raises; of any other error, only that it happened would be said."""
-    return PydanticCustomError("mistake", "{expected}", {"got": shown(got), "expected": expected, "do": do})
+def wrong(got: Any, expected: str, do: str, *where: str) -> PydanticCustomError:
+    """Make what a field's validator raises; of any other error, only that it happened would be said.
+
+    Parameters
+    ----------
+    *where : str
+        The place that is wrong, where that is not the validator's own field.
+    """
+    said = {"got": shown(got), "expected": expected, "do": do}
+    return PydanticCustomError("mistake", "{expected}", said | ({"at": where} if where else {}))
 
 
 def rule(holds: Callable[..., bool], expected: str, do: str, *others: str) -> AfterValidator:
@@ -97,6 +116,26 @@ def mistakes(error: ValidationError, model: type[BaseModel]) -> list[Mistake]:
         for one in found
         if one["loc"] not in inner
     ]
+
+
+def read_json(text: str) -> Any:
+    """Read JSON, in which no name may stand twice: the first would count for nothing, and nobody would be told.
+
+    Raises
+    ------
+    ValueError
+        It is none (`json.JSONDecodeError`), or a name stands twice.
+    """
+    return json.loads(text, object_pairs_hook=_once)
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{shown(name)} stands twice in one object, take out one of them")
+        found[name] = value
+    return found
 
 
 def refusal(found: Sequence[Mistake]) -> ValidationError:
@@ -142,7 +181,7 @@ def _kind(schema: Mapping[str, Any]) -> str:
 def _mistake(kind: str, where: tuple[Any, ...], got: Any, said: Mapping[str, Any], schema: dict[str, Any]) -> Mistake:
     where = tuple(one for one in where if one != "[key]")
     if kind == "mistake":
-        return Mistake(where, said["got"], said["expected"], said["do"])
+        return Mistake(said.get("at", where), said["got"], said["expected"], said["do"])
     if kind == "extra_forbidden":
         known = list(_at(schema, where[:-1])["properties"])
         near = difflib.get_close_matches(str(where[-1]), known, 1, 0.8)

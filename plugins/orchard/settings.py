@@ -4,16 +4,15 @@ A field is all of a setting: from it follow its check, what an error says of it,
 in docs/dag.md (``make docs``).
 """
 
-import json
 from collections.abc import Mapping
 from functools import cache
 from itertools import chain
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 from orchard.instances import INSTANCES
-from orchard.mistakes import Table, Texts, Written, like, mistakes, one_of, rule, wrong
+from orchard.mistakes import WHOLE, Table, Texts, Whole, Written, like, mistakes, one_of, read_json, rule, wrong
 from orchard.photos.label import EXPECTED, LabelError, LabelRule
 from orchard.photos.sieve import LEAVE_OUT
 
@@ -22,6 +21,9 @@ VARIABLE = "orchard"
 EU_REGIONS = (
     "eu-central-1", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-3", "eusc-de-east-1",
 )  # fmt: skip
+MOST_NODES, A_CENTURY = 1000, 36525  # beyond these a number is a slip
+# What an editor can tell of a label's rule: parent, parent/2, or a group somewhere in a regular expression.
+_LIKE_A_RULE = r"^parent(/(?!0+$)[0-9]{1,3})?$|\((?!\?)|\(\?P<"
 BOOTSTRAPPED = "/opt/orchard/bin/python"  # as bootstrap/install.sh makes it
 _LEAST = '{"lake": "s3://bucket/lake", "prefixes": ["s3://bucket/photos"], "extractor": "<extractor_id>"}'
 
@@ -41,10 +43,12 @@ def _apart(prefix: str, lake: str) -> bool:
 @cache
 def regions() -> frozenset[str]:
     """Return all regions that boto knows, in all partitions."""
-    import botocore.session
+    from botocore.loaders import Loader
+    from botocore.regions import EndpointResolver
 
-    session = botocore.session.get_session()
-    names = (session.get_available_regions("ec2", one) for one in session.get_available_partitions())
+    # Not by a session, which would look for a person's profile.
+    known = EndpointResolver(Loader().load_data("endpoints"))
+    names = (known.get_available_endpoints("ec2", one) for one in known.get_available_partitions())
     return frozenset(chain.from_iterable(names))
 
 
@@ -70,6 +74,18 @@ def _a_rule(label: str) -> str:
     return label
 
 
+def _all_groups_or_none(service: str | None, info: ValidationInfo) -> str | None:
+    """Ask for all three security groups, or none; those that are given are told which others belong to them."""
+    others = ("primary_security_group", "core_security_group")
+    groups = {name: info.data[name] for name in others if name in info.data} | {"service_security_group": service}
+    given = [name for name, one in groups.items() if one]
+    if len(groups) == 3 and 0 < len(given) < 3:
+        lacking = " and ".join(name for name in groups if name not in given)
+        do = "give all three, or none of them"
+        raise wrong(groups[given[0]], f"{lacking} beside it", do, given[0])
+    return service
+
+
 Address = Annotated[str, like(r"^s3://[a-z0-9.-]{3,63}(/|$)", "s3://bucket[/prefix]")]
 InstanceType = Annotated[str, one_of(INSTANCES)]
 
@@ -88,10 +104,6 @@ _ALIKE = rule(
 _NO_LESS = rule(
     lambda most, least: most >= least,
     "no less than min_core_nodes, {min_core_nodes}", "change one of the two", "min_core_nodes")
-_ALL_OR_NONE = rule(
-    lambda *groups: all(groups) or not any(groups),
-    "all three security groups or none, beside {primary_security_group} and {core_security_group}",
-    "give all three, or none of them", "primary_security_group", "core_security_group")
 
 
 class Settings(Written):
@@ -112,8 +124,9 @@ class Settings(Written):
         description="of an artefact under `<lake>/extractors/`, as `export_extractor` prints it",
         examples=["mobilenet_v2-f32-575378b4658d"])
     label: Annotated[str, AfterValidator(_a_rule)] = Field(
-        "parent", description="how a photo's label is found in its key: `parent`, the folder that it stands in, "
-        "`parent/2` or a regular expression, see [Labels](#labels)")
+        "parent", json_schema_extra={"pattern": _LIKE_A_RULE},
+        description="how a photo's label is found in its key: `parent`, the folder that it stands in, `parent/2` "
+        "or a regular expression, see [Labels](#labels)")
     leave_out: tuple[str, ...] = Field(
         LEAVE_OUT, strict=False, description="names of files and folders that are no photos, `*` and `?` as in a "
         "shell; by default what other programs leave behind")
@@ -124,7 +137,8 @@ class Settings(Written):
         "eu-west-1", description="in the EU, or with `outside_eu`")
 
     # Step 2, where the run's Params do not say otherwise.
-    components: Annotated[int, Field(ge=1)] | None = Field(None, description="of the PCA; or give the `variance`")
+    components: Annotated[int, Field(ge=1, le=10_000), WHOLE] | None = Field(
+        None, description="of the PCA; or give the `variance`")
     variance: Annotated[Annotated[float, Field(gt=0, le=1)] | None, _ALONE] = Field(
         None, description="share of it that the PCA keeps; where `components` are not given either, 0.95")
     standardize: bool = Field(False, description="whether the features are, before the PCA")
@@ -142,13 +156,17 @@ class Settings(Written):
         False, description="spare capacity, and on demand where nothing is spare. The primary node and one core node "
         "are never spot")
     # The least and most of a volume that EMR takes: VolumeSpecification in its API reference.
-    ebs_gib: int = Field(64, ge=10, le=1024, description="of each node's data volume, gp3")
-    min_core_nodes: int = Field(1, ge=1, description="from here to `max_core_nodes`, the number of photos decides")
-    max_core_nodes: Annotated[int, _NO_LESS] = Field(10, ge=1, description="the most that a run rents")
-    target_minutes: PositiveFloat = Field(30, description="nodes are added until a run is expected to take no longer")
-    rate: PositiveFloat = Field(
-        50, description="photos a second a vCPU, until runs of 500 photos and more were measured in this lake")
-    idle_minutes: int = Field(  # a week is EMR's limit
+    ebs_gib: Whole = Field(64, ge=10, le=1024, description="of each node's data volume, gp3")
+    min_core_nodes: Whole = Field(
+        1, ge=1, le=MOST_NODES, description="from here to `max_core_nodes`, the number of photos decides")
+    max_core_nodes: Annotated[Whole, _NO_LESS] = Field(
+        10, ge=1, le=MOST_NODES, description="the most that a run rents")
+    target_minutes: float = Field(
+        30, gt=0, le=10080, description="nodes are added until a run is expected to take no longer")
+    rate: float = Field(
+        50, gt=0, le=1_000_000,
+        description="photos a second a vCPU, until runs of 500 photos and more were measured in this lake")
+    idle_minutes: Whole = Field(  # a week is EMR's limit
         30, ge=1, le=10080, description="after which a cluster that nobody terminated ends itself")
     service_role: str = Field("orchard-emr-service", description="of the cluster")
     instance_profile: str = Field("orchard-emr-node", description="of the cluster's nodes")
@@ -157,7 +175,7 @@ class Settings(Written):
     # With groups of its own, EMR opens what it needs between the nodes by itself.
     primary_security_group: str | None = Field(None, description="of the primary node; all three groups, or none")
     core_security_group: str | None = Field(None, description="of the other nodes; all three groups, or none")
-    service_security_group: Annotated[str | None, _ALL_OR_NONE] = Field(
+    service_security_group: Annotated[str | None, AfterValidator(_all_groups_or_none)] = Field(
         None, description="of EMR itself, in a private subnet; all three groups, or none")
     bootstrap: Annotated[
         str, like(r"^s3://[a-z0-9.-]{3,63}/.*[^/]$", "s3://bucket/folder, without a slash at its end")
@@ -167,15 +185,17 @@ class Settings(Written):
     tags: Table = Field({}, description="on each cluster, beside Orchard's own")
 
     # Of the tables, by the first run with anything to do after so many days.
-    maintain_days: NonNegativeFloat = Field(
-        7, description="the first run with anything to do after so many days maintains the tables")
-    keep_days: NonNegativeFloat = Field(
-        30, description="snapshots older than so many days go when tables are maintained, but for the last ten of a "
-        "table: time travel ends there")
+    maintain_days: float = Field(
+        7, ge=0, le=A_CENTURY, description="the first run with anything to do after so many days maintains the tables")
+    keep_days: float = Field(
+        30, ge=0, le=A_CENTURY,
+        description="snapshots older than so many days go when tables are maintained, but for the last ten of a table: "
+        "time travel ends there")
     max_reject_share: float = Field(0.05, ge=0, le=1, description="a run that rejects more of its photos fails")
-    poll_seconds: PositiveFloat = Field(15, description="between two looks at a step or a cluster")
-    log_seconds: NonNegativeFloat = Field(  # EMR brings logs every five minutes
-        360, description="to wait for the logs of a failed step or bootstrap action")
+    # At each look the run's lease is renewed where that is due: a quarter of its term (orchard.lake.lease).
+    poll_seconds: float = Field(15, gt=0, le=300, description="between two looks at a step or a cluster")
+    log_seconds: float = Field(  # EMR brings logs every five minutes
+        360, ge=0, le=3600, description="to wait for the logs of a failed step or bootstrap action")
     console: str | None = Field(
         None, description="where people look at clusters, such as `http://localhost:5555`; else in the AWS console")
     # fmt: on
@@ -227,8 +247,9 @@ def read_settings() -> Settings:
     from airflow.sdk import Variable
 
     try:
-        given = Variable.get(VARIABLE, default=None, deserialize_json=True)
-    except json.JSONDecodeError as error:
+        held = Variable.get(VARIABLE, default=None)
+        given = None if held is None else read_json(held)
+    except ValueError as error:
         raise SettingsError(f"The variable {VARIABLE} is to hold a JSON object of settings: {error}.") from error
     if given is None:
         raise SettingsError(

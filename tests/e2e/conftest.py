@@ -9,11 +9,13 @@ from local.stack import Stack, free_port
 from local.standalone import Standalone
 from tests.e2e.house import DAILY, REAPER, House, LakeUnderTest, copy_dags
 
-# By default Airflow takes five minutes until it believes that a worker or a scheduler is dead.
+# By default Airflow takes five minutes until it believes that a worker or a scheduler is dead, and half a minute that a
+# triggerer is, whose heart beats every two seconds here.
 NOTICES_DEATHS = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "25",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
 }
 
 

@@ -144,7 +144,7 @@ TEXT = "expected text in quotes;"
         ('[settings]\nlake = "s3://x/y"', f'settings.lake: got "s3://x/y", {FOLLOWS}'),
         (
             "[settings]\nmax_core_nodes = 0",
-            "settings.max_core_nodes: got 0, expected a whole number, 1 or more; correct it, or leave it out for 10.",
+            "settings.max_core_nodes: got 0, expected a whole number, 1 to 1000; correct it, or leave it out for 10.",
         ),
         (
             '[settings]\ninstance_types = ["m7g.xlarge", "m5.xlarge"]',

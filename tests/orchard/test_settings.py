@@ -15,6 +15,7 @@ from orchard.settings import EU_REGIONS, Settings, SettingsError, read_settings
 from tests.plans import EXTRACTOR, SETTINGS, settings
 
 LEAST = {"lake": "s3://bucket/lake", "prefixes": ["s3://bucket/photos"], "extractor": EXTRACTOR}
+GROUPS = ("primary_security_group", "core_security_group", "service_security_group")
 EXAMPLE = '{"lake": "s3://bucket/lake", "prefixes": ["s3://bucket/photos"], "extractor": "<extractor_id>"}'
 
 
@@ -150,9 +151,9 @@ WRONG: list[tuple[str, Any, str]] = [
     *(
         (
             "components", value,
-            f"components: got {said}, expected a whole number, 1 or more; correct it, or leave it out.",
+            f"components: got {said}, expected a whole number, 1 to 10000; correct it, or leave it out.",
         )
-        for value, said in ((0, "0"), (20.5, "20.5"), (True, "true"), ("3", '"3"'))
+        for value, said in ((0, "0"), (10_001, "10001"), (20.5, "20.5"), (True, "true"), ("3", '"3"'))
     ),
     *(
         (
@@ -188,13 +189,12 @@ WRONG: list[tuple[str, Any, str]] = [
         )
         for value in (9, 1025)
     ),
-    (
-        "min_core_nodes", 0,
-        "min_core_nodes: got 0, expected a whole number, 1 or more; correct it, or leave it out for 1.",
-    ),
-    (
-        "max_core_nodes", 0,
-        "max_core_nodes: got 0, expected a whole number, 1 or more; correct it, or leave it out for 10.",
+    *(
+        (
+            name, value,
+            f"{name}: got {value}, expected a whole number, 1 to 1000; correct it, or leave it out for {default}.",
+        )
+        for name, default in (("min_core_nodes", 1), ("max_core_nodes", 10)) for value in (0, 1001, 10**20)
     ),
     *(
         (
@@ -204,12 +204,21 @@ WRONG: list[tuple[str, Any, str]] = [
         for value in (0, 10081)
     ),
     *(
-        (name, 0, f"{name}: got 0, expected a number, more than 0; correct it, or leave it out for {default}.")
-        for name, default in (("target_minutes", 30), ("rate", 50), ("poll_seconds", 15))
+        (
+            name, value,
+            f"{name}: got {value}, expected a number, more than 0, at most {most}; "
+            f"correct it, or leave it out for {default}.",
+        )
+        for name, most, default in (("target_minutes", 10080, 30), ("rate", 1000000, 50), ("poll_seconds", 300, 15))
+        for value in (0, most + 1, 10**20)
     ),
     *(
-        (name, -0.5, f"{name}: got -0.5, expected a number, 0 or more; correct it, or leave it out for {default}.")
-        for name, default in (("maintain_days", 7), ("keep_days", 30), ("log_seconds", 360))
+        (
+            name, value,
+            f"{name}: got {value}, expected a number, 0 to {most}; correct it, or leave it out for {default}.",
+        )
+        for name, most, default in (("maintain_days", 36525, 7), ("keep_days", 36525, 30), ("log_seconds", 3600, 360))
+        for value in (-0.5, most + 1, 10**20)
     ),
     *(
         (
@@ -280,13 +289,16 @@ def test_all_that_is_wrong_is_said_at_once_and_once(wrong: list[tuple[str, Any, 
         ),
         (
             {"primary_security_group": "sg-1", "core_security_group": "sg-2"},
-            'service_security_group: got null, expected all three security groups or none, beside "sg-1" and "sg-2"; '
+            'primary_security_group: got "sg-1", expected service_security_group beside it; '
             "give all three, or none of them.",
         ),
-        (
-            {"service_security_group": "sg-3"},
-            'service_security_group: got "sg-3", expected all three security groups or none, beside null and null; '
-            "give all three, or none of them.",
+        *(
+            (
+                {one: "sg-3"},
+                f'{one}: got "sg-3", expected {" and ".join(other for other in GROUPS if other != one)} beside it; '
+                "give all three, or none of them.",
+            )
+            for one in GROUPS
         ),
         # Known to no JSON, but to Python's reader of it.
         (
@@ -295,7 +307,8 @@ def test_all_that_is_wrong_is_said_at_once_and_once(wrong: list[tuple[str, Any, 
         ),
         (
             {"rate": float("inf")},
-            "rate: got Infinity, expected a number, more than 0; correct it, or leave it out for 50.",
+            "rate: got Infinity, expected a number, more than 0, at most 1000000; "
+            "correct it, or leave it out for 50.",
         ),
     ],
 )  # fmt: skip
@@ -306,6 +319,27 @@ def test_what_settings_ask_of_each_other(changes: dict[str, Any], line: str) -> 
         'Setting database: got 7, expected 1 to 252 of a-z, 0-9 and _; correct it, or leave it out for "orchard".',
         f"Setting {line}",
     ]
+
+
+def test_every_number_has_both_ends() -> None:
+    """One that is a slip is told; and none is larger than what all that reads it can hold."""
+    kinds = {name: one.get("anyOf", [one]) for name, one in schema()["properties"].items()}
+    numbers = {name: one for name, each in kinds.items() for one in each if one.get("type") in ("integer", "number")}
+    assert {"components", "rate", "log_seconds"} <= numbers.keys()
+    for name, one in numbers.items():
+        assert "maximum" in one and {"minimum", "exclusiveMinimum"} & one.keys(), name
+
+
+@pytest.mark.parametrize("rule", ["Parent", "parent/x", "parent/0", "parent/1000", "parents", "(?:a)b"])
+def test_the_schema_refuses_a_rule_of_labels_that_cannot_be_meant(rule: str) -> None:
+    (refused,) = jsonschema.Draft202012Validator(schema()).iter_errors(LEAST | {"label": rule})
+    assert list(refused.path) == ["label"]
+    assert refusal(label=rule).startswith(f'Setting label: got "{rule}", expected parent, ')
+
+
+def test_a_whole_number_may_be_written_with_a_point() -> None:
+    made = Settings.parse(LEAST | {"ebs_gib": 64.0, "components": 8.0})
+    assert (repr(made.ebs_gib), repr(made.components)) == ("64", "8")
 
 
 def test_a_rule_of_labels_that_cannot_be_meant() -> None:
@@ -326,15 +360,16 @@ def test_nothing_is_asked_beside_what_is_wrong_itself() -> None:
 GOOD = {
     "outside_eu": st.booleans(),
     "region": st.sampled_from([*EU_REGIONS, "us-east-1"]),
-    "components": st.none() | st.integers(1, 2000),
+    "label": st.sampled_from(["parent", "parent/2", "parent/007", r"([^/_]+)_[^/]*$", "(?P<label>x)", r"\((?:a)(b)"]),
+    "components": st.none() | st.integers(1, 2000) | st.just(8.0),
     "variance": st.none() | st.floats(0, 1, exclude_min=True) | st.just(1),
     "engine": st.sampled_from(["openvino", "tensorflow"]),
     "instance_type": st.sampled_from(sorted(INSTANCES)),
     "instance_types": st.lists(st.sampled_from(["m5.xlarge", "c5.xlarge", "m7g.xlarge"]), max_size=2),
-    "ebs_gib": st.integers(10, 1024),
+    "ebs_gib": st.integers(10, 1024) | st.just(64.0),
     "min_core_nodes": st.integers(1, 20),
-    "rate": st.integers(1) | st.floats(1, 1e6),
-    "log_seconds": st.floats(0, 1e6),
+    "rate": st.integers(1, 1_000_000) | st.floats(1, 1e6),
+    "log_seconds": st.floats(0, 3600),
     "max_reject_share": st.floats(0, 1),
     "subnets": st.lists(st.text()),
     "security_configuration": st.none() | st.text(),
@@ -450,6 +485,11 @@ def test_read_from_airflows_variable(monkeypatch: pytest.MonkeyPatch) -> None:
             "The variable orchard is to hold a JSON object of settings: "
             "Expecting property name enclosed in double quotes: line 1 column 2 (char 1).",
         ),
+        (
+            '{"rate": 50, "rate": 80}',
+            'The variable orchard is to hold a JSON object of settings: "rate" stands twice in one object, '
+            "take out one of them.",
+        ),
     ],
 )
 def test_the_variable_is_missing_or_something_else(
@@ -457,9 +497,9 @@ def test_the_variable_is_missing_or_something_else(
 ) -> None:
     from airflow.sdk import Variable
 
-    def get(key: str, default: Any, deserialize_json: bool) -> Any:
-        assert (key, deserialize_json) == ("orchard", True)
-        return default if held is None else json.loads(held)
+    def get(key: str, default: Any) -> Any:
+        assert key == "orchard"
+        return default if held is None else held
 
     monkeypatch.setattr(Variable, "get", get)
     with pytest.raises(SettingsError) as refused:

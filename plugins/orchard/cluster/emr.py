@@ -1,7 +1,9 @@
 """Emr: questions to EMR that its operators do not ask; each takes a boto3 client."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from orchard.cluster.request import DAG_TAG, LAKE_TAG, LIVE, OWNER_TAGS, RUN_TAG, from_tag
 
@@ -68,18 +70,24 @@ def gone(cluster: Mapping[str, Any]) -> str | None:
     return f"Cluster {cluster['Id']} is {status['State']} ({why})"
 
 
-def protected(cluster: Mapping[str, Any], region: str) -> str | None:
+def protected(cluster: Mapping[str, Any], client: Any) -> str | None:
     """Say that a live cluster is protected from termination and how to end it, or None."""
     if not cluster.get("TerminationProtected"):
         return None
     return (
         f"Cluster {cluster['Id']} is {cluster['Status']['State']} and protected from termination: somebody wants it to "
-        f"stay, and it costs money. End it if it is not wanted, then clear the task:\n{how_to_end(cluster, region)}"
+        f"stay, and it costs money. End it if it is not wanted, then clear the task:\n{how_to_end(cluster, client)}"
     )
 
 
-def how_to_end(cluster: Mapping[str, Any], region: str) -> str:
-    """Write the commands that end a cluster, for a person who may take its protection away: Orchard may not."""
-    where, protected = f"--region {region}", cluster.get("TerminationProtected")
-    unprotect = f"  aws emr modify-cluster-attributes {where} --cluster-id {cluster['Id']} --no-termination-protected\n"
-    return f"{unprotect if protected else ''}  aws emr terminate-clusters {where} --cluster-ids {cluster['Id']}"
+def how_to_end(cluster: Mapping[str, Any], client: Any) -> str:
+    """Write the commands that end a cluster, for a person who may take its protection away: Orchard may not.
+
+    An EMR that is not AWS' own is named outright: version 1 of the AWS CLI obeys no variable for it.
+    """
+    url, where = client.meta.endpoint_url, f"--region {client.meta.region_name}"
+    host = urlsplit(url).hostname or ""
+    aws = "  aws emr" if re.search(r"\.amazonaws\.[a-z.]+$", host) else f"  aws --endpoint-url {url} emr"
+    unprotect = f"{aws} modify-cluster-attributes {where} --cluster-id {cluster['Id']} --no-termination-protected\n"
+    protected = cluster.get("TerminationProtected")
+    return f"{unprotect if protected else ''}{aws} terminate-clusters {where} --cluster-ids {cluster['Id']}"

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from orchard.mistakes import read_json
 from orchard.settings import Settings, SettingsError, read_settings
 
 _EXPECTED = "expected a JSON object of settings, such as .orchard/deploy/<env>.json of `make deploy ENV=<env>`"
@@ -27,11 +28,13 @@ def of_file(file: Path) -> Settings:
         It cannot be read, or makes no sense.
     """
     try:
-        given = json.loads(file.read_text("utf-8"))
+        given = read_json(file.read_text("utf-8"))
     except OSError as error:
         raise SettingsError(f"{file}: {error.strerror}; {_EXPECTED}.") from error
-    except ValueError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file} is not JSON ({error}); {_EXPECTED}.") from error
+    except ValueError as error:
+        raise SettingsError(f"{file}: {error}; {_EXPECTED}.") from error
     try:
         return Settings.parse(given)
     except SettingsError as error:

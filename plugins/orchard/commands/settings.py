@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from orchard.cluster.emr_rules import release_label
 from orchard.commands import command_settings
 from orchard.settings import Settings, SettingsError
 
@@ -26,6 +27,8 @@ def main(argv: Sequence[str]) -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 1
+    for unknown in release_label({"ReleaseLabel": found.release}):
+        print(f"{options.check}: warning: the release is unknown. {unknown}: a run would stop at it.", file=sys.stderr)
     print(f"{options.check}: nothing is wrong with these settings, of the lake {found.root}.")
     return 0
 

@@ -219,7 +219,7 @@ class TerminateClusterOperator(EmrTerminateJobFlowOperator):
         if gone := emr.gone(cluster):
             self.log.info("%s.", gone)
             return None
-        if protected := emr.protected(cluster, plan.region):  # EMR would refuse, whoever asks and how often
+        if protected := emr.protected(cluster, self.hook.conn):  # EMR would refuse, whoever asks and how often
             raise AirflowFailException(protected)
         told = time.time()
         self.hook.conn.terminate_job_flows(JobFlowIds=[self.cluster_id])

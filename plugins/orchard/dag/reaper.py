@@ -49,7 +49,7 @@ def reap(count_runs: CountRuns) -> list[str]:
             _LOG.info("%s: kept on purpose, until it was idle for long enough.", what)
         else:
             why = "the run has ended" if count_runs(dag_id, run_id, None) else "there is no such run any more"
-            if protected := emr.protected(cluster, settings.region):
+            if protected := emr.protected(cluster, client):
                 _LOG.error("%s: %s. %s", what, why, protected)
                 stay.append(protected)
                 continue

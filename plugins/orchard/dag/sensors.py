@@ -137,9 +137,9 @@ class ClusterEndedSensor(_ClusterSensor):
         if plan.keep_cluster and emr.last_step_failed(self.hook.conn, self.job_flow_id):
             self.log.warning("A step failed, and the cluster is kept, as this run was told: it is not waited for.")
             return True
-        if protected := emr.protected(cluster, plan.region):
+        if protected := emr.protected(cluster, self.hook.conn):
             raise AirflowFailException(protected)
         return False
 
     def _too_late(self, cluster: Mapping[str, Any]) -> str:
-        return f", and costs money. End it, and clear this task:\n{emr.how_to_end(cluster, self._region)}"
+        return f", and costs money. End it, and clear this task:\n{emr.how_to_end(cluster, self.hook.conn)}"

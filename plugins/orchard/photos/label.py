@@ -16,6 +16,7 @@ from functools import partial
 from itertools import groupby
 
 _PARENT = re.compile(r"parent(?:/([0-9]{1,3}))?")
+_MEANT = re.compile(r"\s*parent(?![a-z])", re.IGNORECASE)  # as a regular expression, it has no group
 EXPECTED = (
     "parent, parent/2 (or another number of levels up, from 1), or a regular expression with a group, such as "
     "([^/_]+)_[^/]*$"
@@ -73,6 +74,8 @@ class LabelRule:
         except (re.error, OverflowError, RecursionError) as error:  # the latter two of numbers and nesting too large
             raise LabelError(text, f"it is no regular expression ({error})") from error
         if not pattern.groups:
+            if _MEANT.match(text):
+                raise LabelError(text, "parent is in small letters, and nothing follows it but a slash and 1 to 999")
             raise LabelError(text, "it has no group to take the label from")
         return cls(text, partial(_one_spelling, partial(_group, pattern, "label" in pattern.groupindex)))
 

@@ -50,16 +50,21 @@ class LocalEmr:
     ----------
     emr : client
         Does not check requests itself, and does not try again.
+
+    Parameters
+    ----------
+    by : sequence of str
+        The program that starts it, such as one that makes it somebody else.
     """
 
-    def __init__(self, aws: Aws, data: Path, *options: str) -> None:
+    def __init__(self, aws: Aws, data: Path, *options: str, by: Sequence[str] = ()) -> None:
         self.aws = aws
         self.data = data
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         command = [MAIN_PYTHON, "-m", "local.emr", "--port", "0", "--data", str(data), "--start-delay", "0"]
         with (data.parent / f"{data.name}.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, *options],
+                [*by, *command, *options],
                 cwd=REPOSITORY,
                 env=kept | dict(aws.environment),
                 stdout=subprocess.PIPE,

@@ -70,6 +70,13 @@ def test_steps(local_emr: LocalEmr) -> None:
     assert (delay["Timeline"]["EndDateTime"] - delay["Timeline"]["StartDateTime"]).total_seconds() >= 0.4
 
 
+def test_what_is_delayed_goes_on_when_the_rule_is_forgotten(local_emr: LocalEmr) -> None:
+    with local_emr.faults({"step": "slow", "do": "delay", "seconds": 300}):
+        cluster = local_emr.run(shell("slow", "true"))
+        local_emr.until_steps(cluster, ["RUNNING"])
+    local_emr.until_steps(cluster, ["COMPLETED"])
+
+
 def test_a_step_cancelled_before_its_process_is_there(local_emr: LocalEmr) -> None:
     with local_emr.faults({"step": "slow", "do": "delay", "seconds": 300}):
         cluster = local_emr.run(shell("slow", "true"), shell("next", "true"))

@@ -179,7 +179,13 @@ def test_a_cluster_that_is_gone(state: str, reason: dict[str, str], told: str | 
 @pytest.mark.parametrize("protected", [True, False])
 def test_how_a_person_ends_a_cluster(protected: bool) -> None:
     one = {"Id": "j-1", "TerminationProtected": protected, "Status": {"State": "WAITING"}}
-    unprotect = "  aws emr modify-cluster-attributes --region eu-west-1 --cluster-id j-1 --no-termination-protected"
-    end = "  aws emr terminate-clusters --region eu-west-1 --cluster-ids j-1"
-    assert emr.how_to_end(one, "eu-west-1").splitlines() == ([unprotect, end] if protected else [end])
-    assert (emr.protected(one, "eu-west-1") or "").endswith(emr.how_to_end(one, "eu-west-1")) == protected
+    for region, url, aws in (
+        ("eu-west-1", None, "  aws emr"),
+        ("eusc-de-east-1", None, "  aws emr"),
+        ("eu-west-1", "http://127.0.0.1:5555", "  aws --endpoint-url http://127.0.0.1:5555 emr"),
+    ):
+        client = boto3.client("emr", region_name=region, endpoint_url=url)
+        unprotect = f"{aws} modify-cluster-attributes --region {region} --cluster-id j-1 --no-termination-protected"
+        end = f"{aws} terminate-clusters --region {region} --cluster-ids j-1"
+        assert emr.how_to_end(one, client).splitlines() == ([unprotect, end] if protected else [end])
+        assert (emr.protected(one, client) or "").endswith(emr.how_to_end(one, client)) == protected

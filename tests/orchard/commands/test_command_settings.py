@@ -24,6 +24,7 @@ def test_of_a_file(tmp_path: Path) -> None:
         (None, ": No such file or directory; expected a JSON object of settings, such as .orchard/deploy/<env>.json"),
         (b"", " is not JSON (Expecting value: line 1 column 1 (char 0)); expected a JSON object of settings, "),
         (b"\xff", " is not JSON ('utf-8' codec can't decode byte 0xff in position 0: invalid start byte); expected "),
+        (b'{"tags": {"a": "1", "a": "2"}}', ': "a" stands twice in one object, take out one of them; expected a JSON '),
         (b'{"colour": 1}', ":\nSetting lake: got nothing, expected "),
     ],
 )

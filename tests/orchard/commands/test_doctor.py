@@ -18,6 +18,7 @@ from orchard.cluster import jobs
 from orchard.commands import doctor
 from orchard.commands.checks import FAILED, OK, UNKNOWN, Finding
 from orchard.commands.doctor import examine, main
+from orchard.settings import regions
 from tests.airflow_home import REPOSITORY
 from tests.conftest import REGION, Aws
 from tests.local.emr.servers import LocalEmr
@@ -74,7 +75,7 @@ _clients: dict[Any, Any] = {}
 
 def _kept(service: str, region: str) -> Any:
     """Open the doctor's client once for each service and key: to read the services' models takes seconds."""
-    who = (service, os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_ENDPOINT_URL_EMR"))
+    who = (service, *map(os.environ.get, ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_ENDPOINT_URL_EMR")))
     if who not in _clients:
         _clients[who] = _client(service, region)
     return _clients[who]
@@ -433,6 +434,19 @@ def test_no_credentials(account: Account, monkeypatch: pytest.MonkeyPatch) -> No
     assert {one.found for one in found.values() if one.state == UNKNOWN and one.check != "DAGs"} == {
         "needs credentials"
     }
+
+
+def test_a_profile_that_is_not_there(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever else boto is asked meanwhile: of a region outside the EU, whether it knows it."""
+    regions.cache_clear()
+    monkeypatch.setenv("AWS_PROFILE", "nosuch")
+    found = account.examine(region="us-east-1", outside_eu=True)
+    assert found["credentials"].state == FAILED
+    assert (found["credentials"].found, found["credentials"].remedy) == (
+        "The config profile (nosuch) could not be found",
+        "Set AWS_PROFILE to a profile that AWS' configuration has, or take it away.",
+    )
+    assert {one.check for one in found.values() if one.state == FAILED} == {"credentials"}
 
 
 def test_wrong_credentials(account: Account, become: Callable[[tuple[str, str]], None]) -> None:

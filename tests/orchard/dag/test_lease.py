@@ -1,20 +1,24 @@
 """A DAG run's turn at the lake, on a real S3: who waits for whom, and what they say."""
 
 import asyncio
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, TaskDeferred
 
-from orchard.dag import lease, triggers
+from orchard import aws as of_orchard
+from orchard.dag import lease, tasks, triggers
 from orchard.dag.lease import LakeTrigger, TakeLakeSensor, give_back
 from orchard.dag.triggers import ClusterTrigger
 from orchard.lake.lease import Lease
 from orchard.settings import SettingsError
+from tests import tables
 from tests.conftest import Aws
-from tests.plans import plan, settings
+from tests.plans import EXTRACTOR, plan, settings
 
 PAGE = "http://localhost:8080/dags/orchard_daily/runs/"
 
@@ -22,8 +26,10 @@ PAGE = "http://localhost:8080/dags/orchard_daily/runs/"
 @pytest.fixture
 def root(aws: Aws, bucket: str, monkeypatch: pytest.MonkeyPatch) -> str:
     root = f"s3://{bucket}/lake"
-    given = settings(lake=root, prefixes=(f"s3://{bucket}/photos",), poll_seconds=0.05)
-    monkeypatch.setattr(lease, "read_settings", lambda: given)
+    database = bucket.replace("-", "_")
+    given = settings(lake=root, prefixes=(f"s3://{bucket}/photos",), database=database, poll_seconds=0.05)
+    for module in (lease, tasks):
+        monkeypatch.setattr(module, "read_settings", lambda: given)
     monkeypatch.setattr(lease, "airflow_url", lambda path: f"http://localhost:8080{path}")
     return root
 
@@ -69,6 +75,46 @@ def test_the_second_waits_until_the_first_gives_it_back(
     give_back(root, run("scheduled__1+00:00"))
     assert f"The lake {root} was not this run's any more: somebody broke its lease, or it had ended." in caplog.text
     assert has_it(aws, root) == f"{PAGE}two"
+
+
+def test_of_four_runs_at_once_one_does_what_there_is_to_do(root: str, aws: Aws, bucket: str) -> None:
+    """As of a back-fill, whose runs no max_active_runs holds back: each photo is in one batch, and embedded once."""
+    database, runs = bucket.replace("-", "_"), [f"backfill__{number}" for number in range(4)]
+    for key in (f"lake/extractors/{EXTRACTOR}.zip", *(f"photos/Fig/{number}.jpg" for number in range(21))):
+        aws.client("s3").put_object(Bucket=bucket, Key=key, Body=key.encode())
+    together, waited = threading.Barrier(len(runs)), []
+
+    def turn(run_id: str) -> int:
+        """Do what the DAG's tasks do; in place of the cluster, give each photo of the batch an embedding."""
+        together.wait()
+        sensor = TakeLakeSensor(task_id="take_lake", timeout=600)
+        context: Any = {"dag_run": run(run_id), "params": {}}
+        event: Any = None
+        while True:
+            try:
+                taken = sensor.execute(context) if event is None else sensor.execute_complete(context, event)
+                break
+            except TaskDeferred as waits:
+                waited.append(run_id)
+                event = asyncio.run(_first(waits.trigger))
+        found = tasks.make_plan("orchard_daily", run_id, {})
+        if found.go:
+            catalog = of_orchard.catalog(root, database, found.region)
+            batch = catalog.load_table((database, "batches")).scan().to_arrow().to_pylist()
+            mine = [{**row, "embedding": [0.0]} for row in batch if row["run_id"] == found.run_id]
+            tables.fill(catalog, "embeddings", mine, database)
+        give_back(taken, run(run_id))
+        return found.added
+
+    with ThreadPoolExecutor(len(runs)) as pool:
+        added = list(pool.map(turn, runs))
+    assert sorted(added, reverse=True) == [21, 0, 0, 0]
+    assert {*waited} == {*runs} - {runs[added.index(21)]}
+    catalog = of_orchard.catalog(root, database, "eu-west-1")
+    for table in ("batches", "embeddings"):
+        uris = catalog.load_table((database, table)).scan().to_arrow()["uri"].to_pylist()
+        assert sorted(uris) == sorted(f"s3://{bucket}/photos/Fig/{number}.jpg" for number in range(21))
+    assert has_it(aws, root) is None
 
 
 def test_whoever_has_waited_for_long_enough_ends_green(root: str, aws: Aws) -> None:
@@ -141,6 +187,11 @@ def test_it_is_renewed_while_a_run_waits_for_its_cluster(
     look()
     assert has_it(aws, root) is None
     assert f"The lake {root} is not this run's any more: another may work on it, too." in said(capsys)
+
+
+async def _first(trigger: Any) -> Any:
+    """Return what a trigger tells its task."""
+    return (await anext(trigger.run())).payload
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> str:

@@ -193,7 +193,7 @@ def test_alive_after_its_time(emr: LocalEmr) -> None:
         resume(ended, deferred(ended))
     assert said == [
         f"Cluster {cluster} is WAITING after 0.005 minutes, and costs money. End it, and clear this task:\n"
-        f"  aws emr terminate-clusters --region eu-west-1 --cluster-ids {cluster}"
+        f"  aws --endpoint-url {emr.url} emr terminate-clusters --region eu-west-1 --cluster-ids {cluster}"
     ]
 
 
@@ -209,8 +209,9 @@ def test_protected_from_termination(emr: LocalEmr) -> None:
     assert of_ended == [
         f"Cluster {cluster} is WAITING and protected from termination: somebody wants it to stay, and it costs money. "
         "End it if it is not wanted, then clear the task:\n"
-        f"  aws emr modify-cluster-attributes --region eu-west-1 --cluster-id {cluster} --no-termination-protected\n"
-        f"  aws emr terminate-clusters --region eu-west-1 --cluster-ids {cluster}"
+        f"  aws --endpoint-url {emr.url} emr modify-cluster-attributes --region eu-west-1 --cluster-id {cluster} "
+        "--no-termination-protected\n"
+        f"  aws --endpoint-url {emr.url} emr terminate-clusters --region eu-west-1 --cluster-ids {cluster}"
     ]
     emr.emr.set_termination_protection(JobFlowIds=[cluster], TerminationProtected=False)
     assert terminate(cluster) is not None

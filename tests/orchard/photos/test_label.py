@@ -97,7 +97,10 @@ EXPECTED = (
     [
         ("parent/0", "levels are counted from 1; "),
         ("", "it has no group to take the label from; "),
-        ("parent/-1", "it has no group to take the label from; "),
+        ("parent/-1", "parent is in small letters, and nothing follows it but a slash and 1 to 999; "),
+        ("parent/x", "parent is in small letters, and nothing follows it but a slash and 1 to 999; "),
+        ("parent/1000", "parent is in small letters, and nothing follows it but a slash and 1 to 999; "),
+        (" Parent", "parent is in small letters, and nothing follows it but a slash and 1 to 999; "),
         ("parents", "it has no group to take the label from; "),
         ("(?:Apple)/", "it has no group to take the label from; "),
         ("([^/]+", "it is no regular expression (missing ), unterminated subpattern at position 0); "),

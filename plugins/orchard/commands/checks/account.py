@@ -5,7 +5,7 @@ from orchard.commands.checks import Check, Failed, Subject, error_code
 
 def credentials(subject: Subject) -> str:
     """Look whether there are credentials that AWS takes."""
-    from botocore.exceptions import ClientError, NoCredentialsError, PartialCredentialsError
+    from botocore.exceptions import ClientError, NoCredentialsError, PartialCredentialsError, ProfileNotFound
 
     remedy = (
         "Give Airflow's machine a role, or fill the connection aws_default, or set AWS_ACCESS_KEY_ID and "
@@ -15,6 +15,10 @@ def credentials(subject: Subject) -> str:
         who = subject.client("sts").get_caller_identity()
     except (NoCredentialsError, PartialCredentialsError) as error:
         raise Failed(str(error), remedy) from error
+    except ProfileNotFound as error:
+        raise Failed(
+            f"{error}", "Set AWS_PROFILE to a profile that AWS' configuration has, or take it away."
+        ) from error
     except ClientError as error:
         raise Failed(f"{error_code(error)}: {error.response['Error'].get('Message', '')}", remedy) from error
     return f"{who['Arn']} in account {who['Account']}"
