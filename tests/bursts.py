@@ -9,7 +9,7 @@ DIMENSION = 64
 def bursts(
     labels: int, bursts: int, shots: int, apart: float, seed: int = 0
 ) -> tuple[list[str], list[str], NDArray[np.float32]]:
-    """Draw uris, labels and embeddings: so many bursts a label, whose means stand `apart` times as far as bursts vary."""
+    """Draw uris, labels and embeddings: bursts vary by 1 within a label, the means of labels by `apart`."""
     rng = np.random.default_rng(seed)
     uris, names, rows = [], [], []
     for label in range(labels):

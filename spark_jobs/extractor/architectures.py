@@ -12,8 +12,8 @@ from types import MappingProxyType
 class KerasApplication:
     """A network of ``keras.applications``; its preprocessing is the ``preprocess_input`` beside it."""
 
-    module: str  # keras.applications.<module>
-    name: str  # keras.applications.<module>.<name>
+    module: str  # keras.applications.<module>, where preprocess_input is
+    name: str  # keras.applications.<name>
 
     @property
     def preprocessing(self) -> str:

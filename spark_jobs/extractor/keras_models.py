@@ -100,7 +100,7 @@ def network(architecture: Architecture, weights: str, size: tuple[int, int]) -> 
 def _application(keras: Any, architecture: Architecture, weights: str, size: tuple[int, int]) -> Any:
     origin = architecture.origin
     assert isinstance(origin, KerasApplication)
-    make = getattr(getattr(keras.applications, origin.module), origin.name)
+    make = getattr(keras.applications, origin.name)
 
     def made(size: tuple[int, int], weights: str) -> Any:
         # Always "imagenet", as some applications build another graph for it (EfficientNet has one more layer).
@@ -108,9 +108,9 @@ def _application(keras: Any, architecture: Architecture, weights: str, size: tup
             warnings.filterwarnings("ignore", ".*input_shape. is undefined or non-square")  # it says what we do
             return make(include_top=False, weights="imagenet", input_shape=(size[1], size[0], 3))
 
+    if size == architecture.input_size or weights.startswith("random:"):
+        return made(size, weights)
     inner = made(architecture.input_size, weights)
-    if size == architecture.input_size:
-        return inner
     # In two steps, as for some sizes MobileNetV2 would load the weights of another training.
     resized = made(size, "random:0")
     resized.set_weights(inner.get_weights())
@@ -129,7 +129,7 @@ def _randomise(network: Any, seed: int) -> None:
         if kind == "kernel":
             fan_in = np.prod(shape[:2] if shape[-1] == 1 else shape[:-1])  # depthwise kernels end in 1
             weight.assign(rng.standard_normal(shape) * np.sqrt(2 / fan_in))
-        elif kind in ("gamma", "moving_variance"):
+        elif kind in ("gamma", "moving_variance") or kind.startswith("variable_"):  # ConvNeXt's scales have no name
             weight.assign(rng.uniform(0.5, 1.5, shape))
         elif kind in ("beta", "bias", "moving_mean"):
             weight.assign(rng.standard_normal(shape) * 0.2)

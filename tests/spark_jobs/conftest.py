@@ -175,7 +175,7 @@ def _ask_keras(folder: Path, job: dict[str, Any]) -> None:
         env=without_network(folder / "keras"),
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1200,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -28,7 +28,7 @@ from spark_jobs.extractor.keras_models import network
 def embed(name: str, artefact: Path, weights: Path | None, pixels: np.ndarray) -> np.ndarray:
     origin = ARCHITECTURES[name].origin
     application = getattr(keras.applications, origin.module)
-    network = getattr(application, origin.name)(include_top=False, weights=None, input_shape=pixels.shape[1:])
+    network = getattr(keras.applications, origin.name)(include_top=False, weights=None, input_shape=pixels.shape[1:])
     if weights is not None:
         network.load_weights(weights)
     else:  # random ones: out of the artefact, which holds the network as a layer

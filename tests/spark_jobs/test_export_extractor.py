@@ -63,7 +63,7 @@ def test_checkpoints_of_another_network_are_refused(exported):
     assert exported.ids["misfit of PyTorch"] == exported.ids["no checkpoint"] == "exit code 2"
     assert re.search(
         r"error: The weights in .*efficientnet-lite0-57934424\.pth do not fit \(_blocks\.3\._depthwise_conv\.weight "
-        r"has the shape \(3, 3, 240, 1\); expected \(5, 5, 144, 1\)\); expected a checkpoint as in the Python packages",
+        r"has the shape \(5, 5, 144, 1\); expected \(3, 3, 144, 1\)\); expected a checkpoint as in the Python packages",
         exported.log,
     )
     assert re.search(r"rendered\.npy do not fit \(no checkpoint of PyTorch", exported.log)
