@@ -96,6 +96,7 @@ OPTIONS = {
     "python -m spark_jobs.run_local PHOTOS --lake DIR": "spark_jobs.run_local",
     "python -m spark_jobs.recognise PHOTO... --lake DIR": "spark_jobs.recognise",
     "python -m spark_jobs.move_lake LAKE": "spark_jobs.move_lake",
+    "python -m spark_jobs.choose_extractor PHOTOS NAME...": "spark_jobs.choose_extractor",
     "python -m spark_jobs.export_extractor NAME --out DIR": "spark_jobs.export_extractor",
     "python -m local.sample_photos DIR": "local.sample_photos",
     "python -m local": "local.stack",
@@ -104,6 +105,7 @@ OPTIONS = {
     "spark-submit ... extract_embeddings.py": "spark_jobs.extract_embeddings",
     "spark-submit ... reduce_embeddings.py": "spark_jobs.reduce_embeddings",
     "spark-submit ... maintain_tables.py": "spark_jobs.maintain_tables",
+    "python -m benchmarks.networks": "benchmarks.networks",
     "make bench": "benchmarks.__main__",
     "make screenshots": "local.screenshots",
 }

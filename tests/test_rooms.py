@@ -46,7 +46,7 @@ MAY = {
     "spark_jobs.extract_embeddings": "spark_jobs.running spark_jobs.tables spark_jobs.extractor",
     "spark_jobs.reduce_embeddings": "spark_jobs.exports spark_jobs.running spark_jobs.tables spark_jobs.exact",
     "spark_jobs.maintain_tables": "spark_jobs.running spark_jobs.tables",
-    "spark_jobs.export_extractor": "spark_jobs.choose_extractor spark_jobs.extractor",
+    "spark_jobs.export_extractor": "spark_jobs.extractor",
     "spark_jobs.choose_extractor": "spark_jobs.running spark_jobs.extractor spark_jobs.exact",
     "spark_jobs.exports": "spark_jobs.running spark_jobs.tables spark_jobs.exact",
     "spark_jobs.running": "spark_jobs.extractor",

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from spark_jobs.exact.accuracy import Accuracy
 from spark_jobs.exact.basis import Request
 from spark_jobs.extract_embeddings import extract
 from spark_jobs.reduce_embeddings import Options, Reduced, add_options, read_options, reduce_run
@@ -144,7 +145,7 @@ def test_few_photos_make_no_basis_but_no_failure(lake: Lake, small_artefact: Pat
     photos = sample(tmp_path / "photos", per_label=1)
     one = run(lake, "r1", small_artefact, [row(photos[0])])
     assert (one.photos, one.basis_id, one.labels) == (1, None, 1)
-    assert (one.accuracy, one.judged) == (None, 0)  # there was nothing to choose from
+    assert one.accuracy_folds == one.accuracy_before == Accuracy()  # there was nothing to choose from
     gone = run(lake, "r2", small_artefact, [row(photos[0], "delete")])
     assert gone == Reduced()
     assert contents(lake, "embeddings", "uri") == contents(lake, "moments", "run_id") == []

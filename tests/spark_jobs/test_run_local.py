@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from orchard.commands.rollback import main as rollback
 from orchard.lake.ledger import behind, label_rule
 from orchard.lake.sums import Sums, sums
 from orchard.lake.tables import open_catalog
+from spark_jobs.exact.accuracy import Accuracy
 from spark_jobs.extract_embeddings import Extracted
 from spark_jobs.extractor.artefact import Extractor, ExtractorError
 from spark_jobs.extractor.engines import open_engine
@@ -183,18 +185,25 @@ def test_errors_a_user_understands(small_artefact: Path, tmp_path: Path, call: C
     assert "There is no lake in" in none.stderr
 
 
-@pytest.mark.parametrize(
-    ("labels", "accuracy", "judged", "said"),
-    [
-        (1, None, 0, "1 label: it tells nothing apart, shrinkage 0.250"),
-        (2, 0.0, 1, "2 labels, shrinkage 0.250, right about 0 of this run's 1 photos, unseen"),
-        (3, 0.75, 96, "3 labels, shrinkage 0.250, right about 72 of this run's 96 photos, unseen"),
-        (3, 0.75, 100, "3 labels, shrinkage 0.250, right about 75.0% of this run's photos, unseen"),
-    ],
-)
-def test_a_figure_only_where_it_means_something(labels: int, accuracy: float | None, judged: int, said: str) -> None:
-    reduced = Reduced(photos=9, labels=labels, shrinkage=0.25, accuracy=accuracy, judged=judged)
-    assert describe(Done("r1", "e1", extracted=Extracted(), reduced=reduced)).splitlines()[1] == f"  recogniser  {said}"
+def test_a_figure_only_where_it_means_something() -> None:
+    def said(labels: int, *accuracies: Accuracy, twins: int = 0, worst: tuple[str, ...] = ()) -> list[str]:
+        before, folds = accuracies or (Accuracy(), Accuracy())
+        reduced = Reduced(9, labels, shrinkage=0.25, accuracy_before=before, accuracy_folds=folds)
+        reduced = replace(reduced, near_twins=twins, worst=worst)
+        return describe(Done("r1", "e1", extracted=Extracted(), reduced=reduced)).splitlines()[1:]
+
+    assert said(1, twins=3) == ["  recogniser  1 label: it tells nothing apart, shrinkage 0.250"]
+    assert said(2, Accuracy(0, 1, 0.0, 0.0, 0.79), Accuracy(72, 96, 0.75, 0.661, 0.829)) == [
+        "  recogniser  2 labels, shrinkage 0.250",
+        "    the recogniser before this run: right about 0 of 1 (0% to 79%) of this run's photos",
+        "    recognisers without a photo and its near twins: right about 72 of 96 (66% to 83%) of this run's photos",
+    ]
+    assert said(3, Accuracy(), Accuracy(750, 1000, 0.75, 0.7, 0.8), twins=1200, worst=("Fig (1 of 9)",))[1:] == [
+        "    recognisers without a photo and its near twins: right about 75.0% (70% to 80%) of 1,000 of this run's "
+        "photos",
+        "    1,200 of this run's photos have a near twin in the lake",
+        "    recognised least: Fig (1 of 9)",
+    ]
 
 
 def test_a_full_disk_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,13 +28,20 @@ def columns(reduced: Mapping[str, Any]) -> dict[str, float | int | None]:
     return row
 
 
-def figure(row: Mapping[str, Any], kind: str) -> str | None:
-    """Say a share with its interval, ``69.5% (66% to 73%)``; of few photos ``3 of 4 (30% to 95%)``; None without."""
-    share, photos = row[kind], row[f"{kind}_photos"] or 0
-    if share is None or not photos:
+def share(row: Mapping[str, Any], kind: str) -> str | None:
+    """Say a share, ``69.5%``, of few photos ``3 of 4``; None where nothing was judged."""
+    part, photos = row[kind], row[f"{kind}_photos"] or 0
+    if part is None or not photos:
         return None
-    said = f"{share:.1%}" if photos >= FEW else f"{round(share * photos)} of {photos}"
-    return f"{said} ({row[f'{kind}_low']:.0%} to {row[f'{kind}_high']:.0%})"
+    if photos < FEW:
+        return f"{round(part * photos)} of {photos}"
+    return f"{min(part, 0.999) if part < 1 else part:.1%}"  # what is not quite all is never rounded up to 100%
+
+
+def figure(row: Mapping[str, Any], kind: str) -> str | None:
+    """Say a share with its 95% interval, ``69.5% (66% to 73%)``."""
+    said = share(row, kind)
+    return said and f"{said} ({row[f'{kind}_low']:.0%} to {row[f'{kind}_high']:.0%})"
 
 
 def told(row: Mapping[str, Any], worst: Sequence[str] = ()) -> list[str]:

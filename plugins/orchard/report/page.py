@@ -256,5 +256,5 @@ def _template() -> Template:
         environment.filters[shape.__name__] = shape
     environment.filters["literal"] = repr
     environment.globals["curve"] = figures.curve
-    environment.globals["accuracy"] = accuracy.figure
+    environment.globals.update(accuracy=accuracy.figure, accuracy_share=accuracy.share)
     return environment.get_template("report.html.j2")

@@ -59,17 +59,3 @@ def test_a_curve_is_interrupted_where_there_is_no_value() -> None:
     assert figures.curve([1, 3, None, 2], 30, 10) == [[(0, 10), (10, 0)], [(30, 5)]]
     assert figures.curve([5], 30, 10) == [[(30, 5)]]
     assert figures.curve([None], 30, 10) == []
-
-
-@pytest.mark.parametrize(
-    ("part", "whole", "said"),
-    [
-        (0.0, 1, "0 of 1"),
-        (0.75, 4, "3 of 4"),
-        (98 / 99, 99, "98 of 99"),
-        (0.98765, 1234, "98.8%"),
-        (None, 0, figures.NONE),
-    ],
-)
-def test_shares(part: float | None, whole: int, said: str) -> None:
-    assert figures.share(part, whole) == said

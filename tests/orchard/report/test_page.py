@@ -113,6 +113,15 @@ def read_file(address: str) -> bytes:
     return Path(address).read_bytes()
 
 
+FIG = {"label": "Fig", "right_before": 0, "judged_before": 0, "right_folds": 0, "judged_folds": 0}
+
+
+def recognised(kind: str, share: float, photos: int) -> dict[str, Any]:
+    """Make what `runs` holds of an accuracy."""
+    interval = {f"accuracy_{kind}_low": max(share - 0.02, 0.0), f"accuracy_{kind}_high": min(share + 0.02, 1.0)}
+    return {f"accuracy_{kind}": share, f"accuracy_{kind}_photos": photos, **interval}
+
+
 @dataclass
 class Tables:
     """A lake whose tables are written here, as the steps would."""
@@ -129,7 +138,9 @@ class Tables:
             self.catalog.create_table_if_not_exists((self.database, name), table.schema)
         self.catalog.load_table((self.database, name)).append(table)
 
-    def run(self, run_id: str = "r1", day: int = 0, photos: int | None = None, **changed: Any) -> dict[str, Any]:
+    def run(
+        self, run_id: str = "r1", day: int = 0, photos: int | None = None, by_label: Any = None, **changed: Any
+    ) -> dict[str, Any]:
         """Make a row of `runs`, and the run's recogniser where it left photos in the lake."""
         began = NOON + timedelta(days=day)
         row = {"run_id": run_id, "extractor_id": "e1", "started_at": began, "ended_at": began + timedelta(seconds=250)}
@@ -138,8 +149,8 @@ class Tables:
             mine = {"extractor_id": "e1", "run_id": run_id}
             moments = Moments.of([[0.0], [1.0]] * (photos // 2), ["Fig", "Kiwi"] * (photos // 2))
             self.put("moments", [{**mine, "total": moments.pack()}])
-            judged = {"accuracy_photos": row["embedded"], "shrinkage": 0.25, "count": photos}
-            self.put("recognisers", [{**mine, "labels": ["Fig", "Kiwi"], **judged}])
+            fitted = {"labels": ["Fig", "Kiwi"], "shrinkage": 0.25, "count": photos, "by_label": by_label or [FIG]}
+            self.put("recognisers", [{**mine, **fitted}])
         return row
 
     def reject(self, *rejects: tuple[str, str], run_id: str = "r1", size: int = 100) -> None:
@@ -208,7 +219,7 @@ def test_two_days_of_a_real_lake(small_artefact: Path, tmp_path: Path, grow: Cal
         "Components": "12",
     }
     assert page.notes["Photos in the lake"] == "4 labels"
-    assert page.notes["Recognised"] == "photos, unseen"
+    assert page.notes["Recognised"] == "0% to 56%, no near twin learnt from"
     assert page.tiles["Recognised"].endswith(" of 4")
     labels = page.table("Labels by their photos")
     assert labels[1][:3] == [label.name, "9", "+4"]
@@ -259,12 +270,19 @@ def test_two_days_of_a_real_lake(small_artefact: Path, tmp_path: Path, grow: Cal
 
 def test_a_page_for_people(tables: Tables) -> None:
     for day in range(14):
-        before = tables.run(f"r{day}", day, 1000 + 100 * day, added=100, embedded=100, accuracy=0.9 + day / 200)
+        accuracy = recognised("folds", 0.9 + day / 200, 100)
+        before = tables.run(f"r{day}", day, 1000 + 100 * day, added=100, embedded=100, **accuracy)
         tables.put("runs", [before])
     tables.put("runs", [tables.run("later", 20, 5000), {**before, "run_id": "other", "extractor_id": "e2"}])
     row = tables.run(
         *("r15", 15, 2468),
-        **{"added": 1234, "embedded": 1234, "accuracy": 0.98765, "captured": 0.95, "listed": 12345, "left": 6},
+        **{"added": 1234, "embedded": 1234, "captured": 0.95, "listed": 12345, "left": 6, "near_twins": 1000},
+        **recognised("folds", 0.98765, 1230) | recognised("before", 0.9996, 1200),
+        by_label=[
+            {"label": "Fig", "right_before": 1, "judged_before": 2, "right_folds": 99, "judged_folds": 100},
+            {"label": "<Kiwi>", "right_before": 0, "judged_before": 0, "right_folds": 3, "judged_folds": 10},
+            {"label": "Plum", "right_before": 0, "judged_before": 0, "right_folds": 0, "judged_folds": 0},
+        ],
         **{"find_seconds": 2.25, "extract_seconds": 100.0, "reduce_seconds": 12.34, "embed_seconds": 61.7},
         **{"cluster_seconds": 240.0, "start_seconds": 60.0, "bootstrap_seconds": 20.0, "wait_seconds": 7.66},
         **{
@@ -293,12 +311,21 @@ def test_a_page_for_people(tables: Tables) -> None:
     }
     assert page.notes == {
         "Photos in the lake": "2 labels",
-        "Recognised": "of 1,234 photos, unseen",
+        "Recognised": "97% to 100%, no near twin learnt from",
         "Variance captured": "no basis",
         "Duration": "20 photos a second",
         "Would have cost on AWS": "$0.050 per 1,000 photos",
     }
     assert "complete, with photos left for the next run" in page.text
+    assert (
+        "The recogniser before this run: right about 99.9% (98% to 100%) of 1,200 of this run's photos; recognisers "
+        "without a photo and its near twins: right about 98.8% (97% to 100%) of 1,230 of this run's photos; 1,000 of "
+        "this run's photos have a near twin in the lake."
+    ) in " ".join(page.text.split())
+    assert page.table("Labels by how often they were recognised")[1:] == [
+        ["<Kiwi>", "3 of 10", NONE],
+        ["Fig", "99 of 100", "1 of 2"],
+    ]
     assert "the run in Airflow" in page.text and ("href", RUN_URL) in page.attributes
     assert page.table("Seconds of each phase") == [
         ["Find new photos", "2.2 s", ""],
@@ -341,7 +368,7 @@ def test_what_is_not_known_of_a_clusters_life(tables: Tables) -> None:
 
 
 def test_a_run_that_emptied_the_lake(tables: Tables) -> None:
-    tables.put("runs", [tables.run("r1", 0, 10, added=10, embedded=10, accuracy=1.0)])
+    tables.put("runs", [tables.run("r1", 0, 10, added=10, embedded=10, **recognised("folds", 1.0, 10))])
     page = tables.page(tables.run("r2", 1, deleted=10))
     assert page.tiles["Photos in the lake"] == "0"
     assert page.notes["Photos in the lake"] == "0 labels"
@@ -436,17 +463,17 @@ def test_photos_undone_are_said(tables: Tables) -> None:
 
 
 def test_shares_of_few_photos_are_counts(tables: Tables) -> None:
-    page = tables.page(tables.run(photos=2, added=1, embedded=1, accuracy=0.0))
-    assert (page.tiles["Recognised"], page.notes["Recognised"]) == ("0 of 1", "photos, unseen")
-    assert "Right about 0 of 1 photos of this run, each judged unseen." in page.text
-    assert page.table("Runs of this extractor")[1][6] == "0 of 1"
+    page = tables.page(tables.run(photos=2, added=1, embedded=1, **recognised("before", 0.0, 1)))
+    assert (page.tiles["Recognised"], page.notes["Recognised"]) == ("0 of 1", "0% to 2%, by the recogniser before")
+    assert "The recogniser before this run: right about 0 of 1 (0% to 2%) of this run's photos." in page.text
+    assert page.table("Runs of this extractor")[1][6:8] == ["0 of 1 (0% to 2%)", NONE]
     assert "0.0%" not in page.text
 
 
 def test_one_label_alone_is_recognised_by_no_share(tables: Tables) -> None:
     mine = {"extractor_id": "e1", "run_id": "r1"}
     tables.put("moments", [{**mine, "total": Moments.of([[0.0], [1.0]], ["Fig", "Fig"]).pack()}])
-    fitted = {"labels": ["Fig"], "accuracy_photos": 0, "shrinkage": 0.25, "count": 2}
+    fitted = {"labels": ["Fig"], "by_label": [FIG], "shrinkage": 0.25, "count": 2}
     tables.put("recognisers", [{**mine, **fitted}])
     page = tables.page(tables.run(added=2, embedded=2))
     assert (page.tiles["Recognised"], page.notes["Recognised"]) == (NONE, "but one label")
