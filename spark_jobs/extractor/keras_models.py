@@ -36,10 +36,14 @@ def build(architecture: Architecture, weights: str, look: Look | None = None) ->
     keras = own_keras.load()
     means, inputs = [], []
     for number, places in enumerate(networks):
-        pixels = keras.Input(places.input.shape[1:], dtype="float32", name=f"pixels_{number}" if number else "pixels")
+        pixels, sides = places.input, [places.output]
+        if number:  # an input that has a name of its own
+            pixels = keras.Input(places.input.shape[1:], dtype="float32", name=f"pixels_{number}")
+            sides = [places(pixels)]
+        if look.mirror:
+            sides.append(places(keras.ops.flip(pixels, axis=2)))
         inputs.append(pixels)
-        for side in [pixels, keras.ops.flip(pixels, axis=2)] if look.mirror else [pixels]:
-            means.append(keras.layers.GlobalAveragePooling2D()(places(side)))
+        means += [keras.layers.GlobalAveragePooling2D()(side) for side in sides]
     if look.feature == "sqrt":
         means = [keras.ops.sign(mean) * keras.ops.sqrt(keras.ops.absolute(mean)) for mean in means]
     return keras.Model(

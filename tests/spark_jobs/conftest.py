@@ -99,7 +99,7 @@ def _job_of_others(folder: Path, rendered: NDArray[np.uint8]) -> dict[str, Any]:
         np.save(pixels, resized(rendered, ARCHITECTURES[name].input_size))
         if isinstance(ARCHITECTURES[name].origin, KerasApplication):
             oracles[name] = {"export": name, "architecture": name, "weights": None, "pixels": str(pixels)}
-    convnext = {"export": "convnext_tiny", "pixels": str(folder / "convnext_tiny-pixels.npy")}
+    convnext = {"export": "convnext_tiny", "views": [str(folder / "convnext_tiny-pixels.npy")]}
     return {
         "exports": {name: [name, "--weights", "random:0"] for name in OTHERS},
         "save_weights": {},
@@ -107,6 +107,10 @@ def _job_of_others(folder: Path, rendered: NDArray[np.uint8]) -> dict[str, Any]:
         "oracles": oracles,
         "maps": {},
     }
+
+
+VIEWS = (96, 64)
+LOOK = ["--views", ",".join(map(str, VIEWS)), "--mirror", "--feature", "sqrt"]
 
 
 def _job(folder: Path, rendered: NDArray[np.uint8], real_photos: list[Path]) -> dict[str, Any]:
@@ -134,9 +138,16 @@ def _job(folder: Path, rendered: NDArray[np.uint8], real_photos: list[Path]) -> 
             "misfit": ["resnet50", "--weights", saved["efficientnet_b0"]],
             "no network": ["mobilenet_v2"],
             "int8": ["mobilenet_v2", "--weights", "random:0", *int8, str(folder / "photos")],
+            "views": ["mobilenet_v2", "--weights", "random:0", *LOOK],
+            "views in int8": ["mobilenet_v2", "--weights", "random:0", *LOOK, *int8, str(folder / "photos")],
+            "sqrt": ["mobilenet_v2", "--weights", "random:0", "--feature", "sqrt"],
+            "mirror": ["mobilenet_v2", "--weights", "random:0", "--mirror"],
         },
         "save_weights": saved,
-        "tensorflow": {"by tensorflow": {"export": "mobilenet_v2", "pixels": str(folder / "rendered.npy")}},
+        "tensorflow": {
+            "by tensorflow": {"export": "mobilenet_v2", "views": [str(folder / "rendered.npy")]},
+            "views by tensorflow": {"export": "views", "views": [str(folder / f"{side}.npy") for side in VIEWS]},
+        },
         "oracles": {
             name: {"export": name, "architecture": name, "weights": None, "pixels": str(folder / "rendered.npy")}
             for name in QUICK
@@ -154,6 +165,12 @@ def _job(folder: Path, rendered: NDArray[np.uint8], real_photos: list[Path]) -> 
             },
         },
     }
+    for side in VIEWS:
+        seen = resized(rendered[:2], (side, side))
+        for name, pixels in ((str(side), seen), (f"{side} mirrored", seen[:, :, ::-1])):
+            np.save(folder / f"{name}.npy", pixels)
+            view = {"architecture": "mobilenet_v2", "weights": "random:0", "pixels": str(folder / f"{name}.npy")}
+            job["maps"][f"map of {name}"] = view
     job["oracles"]["small b0"] = job["oracles"]["efficientnet_b0"] | {"pixels": str(folder / "small.npy")}
     if REAL_WEIGHTS.is_file():
         np.save(folder / "real.npy", np.stack([photos.decode(path.read_bytes(), (224, 224)) for path in real_photos]))

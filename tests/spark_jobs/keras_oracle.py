@@ -63,7 +63,8 @@ def main(job: dict, folder: Path) -> None:
     (folder / "ids.json").write_text(json.dumps(ids))
     for key, wanted in job["tensorflow"].items():
         engine = open_engine(Extractor.load(folder / f"{ids[wanted['export']]}.zip"), "tensorflow")
-        np.save(folder / f"{key}.npy", engine.embed(np.load(wanted["pixels"])))
+        views = [np.load(file) for file in wanted["views"]]
+        np.save(folder / f"{key}.npy", engine.embed(views[0] if len(views) == 1 else list(zip(*views, strict=True))))
     for key, oracle in job["oracles"].items():
         artefact = folder / f"{ids[oracle['export']]}.zip"
         weights = Path(oracle["weights"]) if oracle["weights"] else None

@@ -34,15 +34,27 @@ def test_ids_stay(exported):
     }
 
 
-def test_weights_precision_and_architecture_are_in_the_id(exported):
-    of_interest = ("mobilenet_v2", "other weights", "resnet50", "efficientnet_b0", "int8")
-    assert len({exported.ids[key] for key in of_interest}) == 5
+def test_weights_precision_architecture_and_look_are_in_the_id(exported):
+    of_interest = ("mobilenet_v2", "other weights", "resnet50", "efficientnet_b0", "int8", "views", "sqrt", "mirror")
+    assert len({exported.ids[key] for key in of_interest}) == 8
     for key in of_interest:
         extractor = Extractor.load(exported.artefact(key))
         assert extractor.extractor_id == exported.ids[key]
         assert (
             extractor.dimension == ARCHITECTURES[extractor.spec.architecture].dimension == len(extractor.test_embedding)
         )
+
+
+@pytest.mark.parametrize(
+    "views", ["224,", "", "20", "2000", "224,224", "224x224", "-224"], ids=lambda views: views or "none"
+)
+def test_views_that_cannot_be(views, capsys, tmp_path):
+    with pytest.raises(SystemExit) as ended:
+        export_extractor.main(["--out", str(tmp_path), f"--views={views}"])
+    assert ended.value.code == 2
+    assert (
+        f"got {views!r}; expected different sides from 32 to 1024 pixels, as in 224,320,448" in capsys.readouterr().err
+    )
 
 
 def test_the_values_of_weights_decide_and_not_the_file_they_came_in(exported):

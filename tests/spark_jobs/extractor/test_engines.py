@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 from spark_jobs.extractor import photos
-from spark_jobs.extractor.architectures import ARCHITECTURES, KerasApplication
+from spark_jobs.extractor.architectures import ARCHITECTURES, KerasApplication, Look
 from spark_jobs.extractor.artefact import Extractor, ExtractorError
-from spark_jobs.extractor.engines import OpenVINOEngine, open_engine
-from tests.spark_jobs.conftest import OTHERS, QUICK
+from spark_jobs.extractor.engines import OpenVINOEngine, decode, open_engine
+from spark_jobs.extractor.looks import merge
+from tests.spark_jobs.conftest import OTHERS, QUICK, VIEWS
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -142,3 +143,30 @@ def test_int8_does_not_run_on_tensorflow(exported):
     with pytest.raises(ExtractorError, match="for the engine tensorflow export the extractor with --precision f32"):
         open_engine(Extractor.load(exported.artefact("int8")), "tensorflow")
     assert "tensorflow" not in sys.modules
+
+
+def test_views_mirror_and_feature_are_the_mean_of_square_roots(exported):
+    """Of the network's means over all places, at each view and on both sides, as the network itself gives them."""
+    views = list(zip(*(np.load(exported.folder / f"{side}.npy") for side in VIEWS), strict=True))
+    parts = [f"map of {side}{end}" for side in VIEWS for end in ("", " mirrored")]
+    means = [exported.keras(part).mean(axis=(1, 2)) for part in parts]
+    expected = np.mean([np.sqrt(mean) for mean in means], axis=0)
+    extractor = Extractor.load(exported.artefact("views"))
+    assert (extractor.views, extractor.spec.mirror, extractor.spec.feature) == (((96, 96), (64, 64)), True, "sqrt")
+    agree(open_engine(extractor).embed(views), expected)
+    agree(exported.keras("views by tensorflow"), expected)
+    look = Look(extractor.views, mirror=True, feature="sqrt")
+    np.testing.assert_allclose(merge(look, means), expected, rtol=1e-6)
+    int8 = Extractor.load(exported.artefact("views in int8"))
+    assert (int8.views, int8.spec.weights_sha256) == (extractor.views, extractor.spec.weights_sha256)
+    assert cosines(open_engine(int8).embed(views), expected).min() > 0.9
+
+
+def test_a_photo_is_decoded_at_each_view(exported):
+    extractor = Extractor.load(exported.artefact("views"))
+    found = decode(extractor.test_image, extractor)
+    assert [view.shape for view in found] == [(96, 96, 3), (64, 64, 3)]
+    # The same as alone, but for the scale at which a JPEG is decoded: that of the largest.
+    np.testing.assert_array_equal(found[0], photos.decode(extractor.test_image, (96, 96)))
+    alone = photos.decode(extractor.test_image, (64, 64))
+    assert np.abs(found[1].astype(int) - alone).mean() < 2

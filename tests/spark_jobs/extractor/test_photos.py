@@ -348,7 +348,7 @@ def test_faults_of_the_machine_reject_no_photo(
 
 
 def test_a_wrong_size_rejects_no_photo() -> None:
-    with pytest.raises(ValueError, match=r"size is \(0, 8\): width and height must be at least 1") as caught:
+    with pytest.raises(ValueError, match=r"sizes are \(\(0, 8\),\): width and height must be at least 1") as caught:
         decode(JPEG, (0, 8))
     assert not isinstance(caught.value, PhotoError)
 
