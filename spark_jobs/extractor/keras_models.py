@@ -17,6 +17,8 @@ from spark_jobs.extractor.architectures import Architecture, EfficientNetLite, K
 from spark_jobs.extractor.artefact import ExtractorError
 from spark_jobs.extractor.engines import OpenVINOEngine
 
+_DEEP = 320  # weights: more than ResNet50 has
+
 
 def build(architecture: Architecture, weights: str, look: Look | None = None) -> Any:
     """Build the Keras model: pixels 0 to 255 of each view in, embeddings out.
@@ -128,13 +130,16 @@ def _randomise(network: Any, seed: int) -> None:
     # Not Keras' initial values: with all biases 0 and all normalisations idle, every photo gets nearly the same
     # embedding, and nothing can be tested with that.
     rng = np.random.default_rng(seed)
+    # Sums over more blocks than ResNet50 has grow until rounding decides: in EfficientNetV2B3 a ten-thousandth of a
+    # grey level made another embedding. At 0.7 all photos have the same one. Not for smaller networks, whose ids stay.
+    gain = 1.0 if len(network.weights) <= _DEEP else 0.8
     for weight in network.weights:
         kind, shape = weight.path.rsplit("/", 1)[-1], tuple(weight.shape)
         if kind == "kernel":
             fan_in = np.prod(shape[:2] if shape[-1] == 1 else shape[:-1])  # depthwise kernels end in 1
             weight.assign(rng.standard_normal(shape) * np.sqrt(2 / fan_in))
         elif kind in ("gamma", "moving_variance") or kind.startswith("variable_"):  # ConvNeXt's scales have no name
-            weight.assign(rng.uniform(0.5, 1.5, shape))
+            weight.assign(rng.uniform(0.5, 1.5, shape) * (gain if kind == "gamma" else 1))
         elif kind in ("beta", "bias", "moving_mean"):
             weight.assign(rng.standard_normal(shape) * 0.2)
 

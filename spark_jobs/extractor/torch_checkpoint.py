@@ -35,9 +35,10 @@ def read(path: Path) -> dict[str, NDArray[Any]]:
     CheckpointError
         It is no such checkpoint; the message says what it is.
     """
-    file = io.BytesIO(path.read_bytes())
-    if bytes(file.getbuffer()[:2]) == b"PK":
+    content = path.read_bytes()
+    if content.startswith(b"PK"):
         raise CheckpointError("a zip archive, as PyTorch writes since 1.6; the format before that is read")
+    file = io.BytesIO(content)
     try:
         if _Unpickler(file).load() != _MAGIC:
             raise CheckpointError("no checkpoint of PyTorch")

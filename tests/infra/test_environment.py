@@ -123,8 +123,8 @@ TEXT = "expected text in quotes;"
         ('[parameters]\nEnvironment = "x"', f'parameters.Environment: got "Environment", {FOLLOWS}'),
         (
             '[extractor]\narchitecture = "vgg16"',
-            f'extractor.architecture: got "vgg16", expected {" or ".join(sorted(ARCHITECTURES))}; '
-            'correct it, or leave it out for "mobilenet_v2".',
+            f'extractor.architecture: got "vgg16", expected any of {len(ARCHITECTURES)} names; '
+            f"take one of {', '.join(sorted(ARCHITECTURES))}.",
         ),
         (
             '[extractor]\nprecision = "int8"',
