@@ -106,6 +106,7 @@ OPTIONS = {
     "spark-submit ... reduce_embeddings.py": "spark_jobs.reduce_embeddings",
     "spark-submit ... maintain_tables.py": "spark_jobs.maintain_tables",
     "python -m benchmarks.networks": "benchmarks.networks",
+    "python -m benchmarks.near_twins PHOTOS": "benchmarks.near_twins",
     "make bench": "benchmarks.__main__",
     "make screenshots": "local.screenshots",
 }

@@ -36,7 +36,9 @@ class Division:
         return int(np.sum(np.bincount(self.groups)[self.groups] > 1)) if len(self.groups) else 0
 
 
-def divide(uris: Sequence[str], labels: Sequence[str], embeddings: NDArray[np.float32]) -> Division:
+def divide(
+    uris: Sequence[str], labels: Sequence[str], embeddings: NDArray[np.float32], near: float = twins.NEAR
+) -> Division:
     """Divide photos as step 2 divides those of a first run, in blocks of a label in the order of the uris."""
     blocks: defaultdict[str, list[int]] = defaultdict(list)
     for number in sorted(range(len(uris)), key=lambda number: uris[number]):
@@ -50,7 +52,7 @@ def divide(uris: Sequence[str], labels: Sequence[str], embeddings: NDArray[np.fl
     scale = twins.squared_scale(float(spread), len(uris), len(parts))
     groups, folds, seen = np.zeros(len(uris), np.int64), np.zeros(len(uris), np.int64), 0
     for label, at in parts:
-        found = twins.groups([uris[i] for i in at], embeddings[at], scale)
+        found = twins.groups([uris[i] for i in at], embeddings[at], scale, near)
         groups[at], folds[at] = found + seen, twins.folds(label, found)
         seen += int(found.max()) + 1
     return Division(groups, folds)

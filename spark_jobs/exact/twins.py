@@ -20,9 +20,8 @@ from scipy.sparse.csgraph import connected_components
 NEAR = 0.52
 """Squared distance of two embeddings below which they are near twins; the mean one of two photos of a label is 1.
 
-Measured (`python -m benchmarks.accuracy --near`) on shop photos, whose official parts to learn from and to judge share
-no burst: a cross-validation says what they say at 0.5, and up to 29 points more at 0.2 and less. Of photos that have
-nothing to do with each other nearly none is as near.
+Measured (`python -m benchmarks.near_twins`) on shop photos, whose official parts to learn from and to judge share no
+burst: here a cross-validation says what they say, and 29 points more where nearly nothing counts as a twin.
 """
 
 FOLDS = 5
@@ -50,7 +49,7 @@ def squared_scale(scatter_trace: float, count: int, labels: int) -> float:
     return 2 * scatter_trace / (count - labels) if count > labels else 0.0
 
 
-def groups(uris: Sequence[str], embeddings: NDArray[np.float32], scale: float) -> NDArray[np.int64]:
+def groups(uris: Sequence[str], embeddings: NDArray[np.float32], scale: float, near: float = NEAR) -> NDArray[np.int64]:
     """Group the near twins among photos of one label, by single linkage.
 
     Parameters
@@ -59,6 +58,8 @@ def groups(uris: Sequence[str], embeddings: NDArray[np.float32], scale: float) -
     embeddings : ndarray of shape (n, dimension)
     scale : float
         See `squared_scale`.
+    near : float
+        See `NEAR`.
 
     Returns
     -------
@@ -68,8 +69,8 @@ def groups(uris: Sequence[str], embeddings: NDArray[np.float32], scale: float) -
     x = embeddings.astype(np.float64)
     x -= x.mean(axis=0)  # so that the differences below keep their digits
     squares = np.einsum("ij,ij->i", x, x)
-    near = squares[:, None] + squares - 2 * (x @ x.T) <= NEAR * scale
-    rows, columns = np.nonzero(np.triu(near, 1))
+    alike = squares[:, None] + squares - 2 * (x @ x.T) <= near * scale
+    rows, columns = np.nonzero(np.triu(alike, 1))
     brothers = _series(uris)
     links = np.concatenate([np.stack([rows, columns], axis=1), np.asarray(brothers, np.int64).reshape(-1, 2)])
     graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(len(x), len(x)))
