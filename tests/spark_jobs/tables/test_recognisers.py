@@ -13,7 +13,7 @@ from spark_jobs.tables import recognisers, totals
 from spark_jobs.tables.lake import Lake
 from spark_jobs.tables.recognisers import Judgement
 from tests.bursts import bursts
-from tests.lakes import new_lake, newest
+from tests.lakes import new_lake, newest, read
 
 EXTRACTOR = "drawn-f32-0"
 
@@ -93,3 +93,22 @@ def test_two_photos_of_two_labels_are_judged_by_nobody(lake: Lake) -> None:
     judgement = fold_in(lake, "r1", uris, labels, embeddings)
     assert (judgement.before.share, judgement.folds.share, judgement.near_twins, judgement.worst) == (None, None, 0, ())
     assert twins.FOLDS == 5
+
+
+def test_a_lake_from_before_gets_the_new_columns_and_keeps_its_rows(spark: None, tmp_path: Path) -> None:
+    lake = new_lake(tmp_path / "lake")
+    lake.spark.sql(
+        f"CREATE TABLE {lake.name('recognisers')} (extractor_id string, run_id string, labels array<string>, "
+        "weights array<array<double>>, biases array<double>, shrinkage double, count bigint, accuracy double, "
+        "accuracy_photos bigint, created_at timestamp) USING iceberg PARTITIONED BY (extractor_id, run_id)"
+    )
+    lake.spark.sql(
+        f"INSERT INTO {lake.name('recognisers')} VALUES ('{EXTRACTOR}', 'r0', array('Fig'), array(array(1.0D)), "
+        "array(0.0D), 0.1D, 3, 0.99D, 3, timestamp '2026-01-01 00:00:00')"
+    )
+    lake.create_tables("embeddings", "moments", "recognisers")
+    judgement = fold_in(lake, "r1", *bursts(labels=2, bursts=6, shots=2, apart=30.0))
+    old, new = sorted(read(lake, "recognisers"), key=lambda row: str(row["run_id"]))
+    assert (old["accuracy"], old["by_label"]) == (0.99, None)
+    assert (new["accuracy"], new["by_label"]) == (None, list(judgement.by_label))
+    lake.create_tables("recognisers")  # once more: nothing to add
