@@ -12,6 +12,7 @@ import pyarrow as pa
 from pyiceberg.catalog import Catalog
 
 from orchard.lake.tables import open_catalog
+from orchard.report import figures
 
 _ROOT = Path(__file__).parents[2]
 _ROWS = 3
@@ -104,7 +105,9 @@ def clusters(root: str, database: str) -> str:
         run = next((run for run in runs if run["cluster"] == one["Id"]), None)
         line = f"  {one['Id']}  {one['Status']['State']}"
         if run is not None:
-            line += f"  1 primary and {run['core_nodes']} core {run['instance_type']}, {run['cluster_seconds']:.0f} s"
+            kind = run["instance_type"] or "of an unknown type"
+            line += f"  1 primary and {figures.count(run['core_nodes'])} core {kind}"
+            line += f", {run['cluster_seconds']:.0f} s" if run["cluster_seconds"] is not None else ""
             line += f", ${run['cost_dollars']:.4f} on AWS" if run["cost_dollars"] is not None else ""
             line += f"  ({run['run_id']})"
         lines.append(line)
