@@ -1,7 +1,7 @@
 """Strays: photos of the lake under none of the prefixes given; where they are, and how they are taken out."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from itertools import islice
 from typing import Any, NamedTuple
@@ -76,14 +76,25 @@ def still_there(db: duckdb.DuckDBPyConnection, stray: Stray, s3: Any = None) -> 
 
 
 def take_out(
-    db: duckdb.DuckDBPyConnection, prefix: str, prefixes: Sequence[str], *, meant: bool = False, s3: Any = None
-) -> None:
-    """Put the deletion of all that the lake holds under a prefix into the batch.
+    db: duckdb.DuckDBPyConnection,
+    prefix: str,
+    prefixes: Sequence[str],
+    *,
+    deleted: Callable[[str], bool] = lambda _: False,
+    meant: bool = False,
+    s3: Any = None,
+) -> tuple[str, ...]:
+    """Put the deletion of all that the lake holds under a prefix into the batch; return what a person should know.
+
+    Parameters
+    ----------
+    deleted : callable
+        Whether photos under a prefix were deleted by an earlier run, which may not have come to its end yet.
 
     Raises
     ------
     ValueError
-        The prefix is among those given, or the lake holds nothing under it.
+        The prefix is among those given, or the lake holds nothing under it, and never did.
     MassDeletionError
         Some of the photos are still there, or may be, and it was not said that this is meant.
     """
@@ -99,6 +110,8 @@ def take_out(
         {"out": out},
     )
     ((photos,),) = db.execute("SELECT count(*) FROM strays").fetchall()
+    if not photos and deleted(out):
+        return (f"The lake holds no photo under {out} any more: an earlier run has taken them out.",)
     if not photos:
         others = ", ".join(f"{one.photos:,} under {one.prefix}" for one in strays(db, prefixes)[:10])
         raise ValueError(
@@ -118,3 +131,4 @@ def take_out(
         [out],
     )
     db.execute("DELETE FROM elsewhere WHERE starts_with(uri, ?)", [out])
+    return ()
