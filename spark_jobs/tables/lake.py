@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
+import obstore
 import pandas as pd
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from spark_jobs.tables.location import CATALOG, LakeLocation
+from spark_jobs.running.objects import open_root
+from spark_jobs.tables.location import CATALOG, LakeLocation, NoDatabaseError
 
 # Columns and partitions. What is replaced as a part must be a partition: bounds of strings are cut to 16 characters.
 _TABLES = {
@@ -98,6 +100,22 @@ class Lake:
         """Refuse a lake whose tables are elsewhere: `LakeLocation.demand_home`; those that are not made yet are not."""
         for table in {*tables} & self.tables():
             self.location.demand_home(self.iceberg(table).location())
+
+    def demand_database(self) -> None:
+        """Refuse a database that Glue has not, in a sentence with those whose tables lie in the lake.
+
+        Raises
+        ------
+        NoDatabaseError
+        """
+        catalogs = self.spark._jsparkSession.sessionState().catalogManager()
+        if catalogs.catalog(CATALOG).namespaceExists([self.location.database]):
+            return
+        found = obstore.list_with_delimiter(open_root(self.location.root), "tables")["common_prefixes"]
+        names = sorted(path.rpartition("/")[2].removesuffix(".db") for path in found)
+        root = self.location.root
+        lake = f"the lake {root} was made as {' or '.join(names)}" if names else f"there is no lake at {root}"
+        raise NoDatabaseError(f"Glue has no database {self.location.database!r} (--database): {lake}.")
 
     def iceberg(self, table: str) -> Any:
         """Load a table as Iceberg's own Java object."""

@@ -40,7 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--minutes", type=_number(1, _MOST_MINUTES), help=f"aimed at (default: {_NOWHERE.target_minutes:.0f})"
     )
     parser.add_argument(
-        "--rate", type=_number(_LEAST_RATE, _MOST_RATE), help=f"photos a second a vCPU (default: {MEASURED:.0f}, as measured)"
+        "--rate",
+        type=_number(_LEAST_RATE, _MOST_RATE),
+        help=f"photos a second a vCPU (default: {MEASURED:.0f}, as measured)",
     )
     parser.add_argument("--spot", action="store_true", help="with spot nodes, whose price is at most the one on demand")
     given = parser.add_mutually_exclusive_group()

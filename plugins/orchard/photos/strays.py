@@ -75,6 +75,22 @@ def still_there(db: duckdb.DuckDBPyConnection, stray: Stray, s3: Any = None) -> 
     return f"{there:,}" if looked_at < most else f"at least {there:,}"
 
 
+def demand_apart(prefix: str, prefixes: Sequence[str]) -> str:
+    """Refuse to take out a prefix that overlaps with one that is listed; return it as `uri_prefix` does.
+
+    Raises
+    ------
+    ValueError
+    """
+    out = uri_prefix(prefix)
+    if clash := next((one for one in prefixes if one.startswith(out) or out.startswith(one)), None):
+        raise ValueError(
+            f"{prefix}: expected to take out a prefix that is not among those given, got one that overlaps with "
+            f"{clash}, which is listed: its photos would be found again. Leave it out there first."
+        )
+    return out
+
+
 def take_out(
     db: duckdb.DuckDBPyConnection,
     prefix: str,
@@ -98,12 +114,7 @@ def take_out(
     MassDeletionError
         Some of the photos are still there, or may be, and it was not said that this is meant.
     """
-    out = uri_prefix(prefix)
-    if clash := next((one for one in prefixes if one.startswith(out) or out.startswith(one)), None):
-        raise ValueError(
-            f"{prefix}: expected to take out a prefix that is not among those given, got one that overlaps with "
-            f"{clash}, which is listed: its photos would be found again. Leave it out there first."
-        )
+    out = demand_apart(prefix, prefixes)
     db.execute(
         "CREATE OR REPLACE TEMP TABLE strays AS "
         "SELECT DISTINCT uri, $out AS folder FROM elsewhere WHERE starts_with(uri, $out)",

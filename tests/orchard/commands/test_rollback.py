@@ -142,11 +142,13 @@ def test_as_a_command(lake: Catalog, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert refused.value.code == 2
 
 
-def test_a_run_that_was_killed_and_ended_later(lake: Catalog, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What it found is not known any more."""
+def test_a_run_that_was_killed(lake: Catalog, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A later run ended it; what it had found is not known any more."""
     replace_run(lake, "orchard", {"extractor_id": "e", "run_id": "killed", "ended_at": datetime.now(UTC)})
     assert main(["--lake", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.splitlines()[-1].endswith(f"UTC  killed  {NONE} added, {NONE} changed, {NONE} deleted")
+    assert (
+        capsys.readouterr().out.splitlines()[-1].endswith(f"UTC  killed  {NONE} added, {NONE} changed, {NONE} deleted")
+    )
 
 
 def test_a_lake_at_work_and_a_copy_exit_differently(

@@ -282,7 +282,7 @@ def test_a_prefix_that_moved_is_told_and_taken_out(place: Place) -> None:
 
 
 def test_taken_out_once_more(place: Place) -> None:
-    """As who does the same after an interruption: what the lake never held is refused, and so is another extractor's."""
+    """As after an interruption. What the lake never held is refused, and so is another extractor's."""
     place.fill("old/Apple/1.jpg", "older/Apple/1.jpg", "other/Pear/1.jpg")
     place.know(["old/Apple/1.jpg", "other/Pear/1.jpg"])
     place.remove("old/Apple/1.jpg")
@@ -295,7 +295,7 @@ def test_taken_out_once_more(place: Place) -> None:
         f"The lake holds no photo under {place.top}old/ any more: an earlier run has taken them out.",
     )
     for prefix, extractor in (("older", "e1"), ("ol", "e1"), ("old", "e2")):
-        with pytest.raises(ValueError, match=r"expected a prefix to take out that the lake holds photos under, got one"):
+        with pytest.raises(ValueError, match=r"expected a prefix to take out that the lake holds photos under"):
             place.find("r3", "other", taken_out=f"{place.top}{prefix}", extractor=extractor)
 
 
