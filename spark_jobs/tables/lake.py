@@ -108,8 +108,7 @@ class Lake:
         ------
         NoDatabaseError
         """
-        catalogs = self.spark._jsparkSession.sessionState().catalogManager()
-        if catalogs.catalog(CATALOG).namespaceExists([self.location.database]):
+        if self.spark.catalog.databaseExists(self._namespace):
             return
         found = obstore.list_with_delimiter(open_root(self.location.root), "tables")["common_prefixes"]
         names = sorted(path.rpartition("/")[2].removesuffix(".db") for path in found)

@@ -329,7 +329,9 @@ def test_where_nothing_can_be_exported_it_says_how_to_give_an_extractor(
         return subprocess.CompletedProcess(command, 2, "", "progress\nerror: it is not installed\n")
 
     monkeypatch.setattr(shelf.subprocess, "run", run)
-    with pytest.raises(ExtractorError, match=r"efficientnet_lite0 of .*: it is not installed\nWith .*\n.*--weights FILE"):
+    with pytest.raises(
+        ExtractorError, match=r"efficientnet_lite0 of .*: it is not installed\nWith .*\n.*--weights FILE"
+    ):
         shelf.put_default(str(tmp_path))
     assert tried == ["mobilenet_v2", "efficientnet_lite0"]
 
