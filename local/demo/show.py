@@ -11,6 +11,7 @@ import boto3
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 
+from local.stack import BUCKET
 from orchard.lake.tables import open_catalog
 from orchard.report import figures
 
@@ -119,3 +120,12 @@ def recognised(photo: Path, root: str) -> str:
     command = [sys.executable, "-m", "spark_jobs.recognise", str(photo), "--lake", root]
     done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
     return done.stdout.rstrip() if done.returncode == 0 else done.stdout + done.stderr.rstrip()
+
+
+def report(s3: Any, run_id: str, page: Path) -> bool:
+    """Save a run's report as `page`; say whether there is one, which a run that found nothing to do has not."""
+    try:
+        page.write_bytes(s3.get_object(Bucket=BUCKET, Key=f"lake/reports/{run_id}.html")["Body"].read())
+    except s3.exceptions.NoSuchKey:
+        return False
+    return True

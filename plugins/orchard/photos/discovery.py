@@ -177,8 +177,8 @@ def find(
         db.execute(_COMPARE)
         told: tuple[str, ...] = ()
         if taken_out is not None:
-            deleted = partial(_deleted, batches, extractor_id)
-            told = take_out(db, taken_out, canonical, deleted=deleted, meant=mass_deletion_meant, s3=s3)
+            before = partial(_deleted, batches, extractor_id)
+            told = take_out(db, taken_out, canonical, deleted=before, meant=mass_deletion_meant, s3=s3)
         left = 0
         if limit is not None:
             ((left,),) = db.execute(_LEAVE, [limit]).fetchall()
