@@ -13,7 +13,6 @@ from pyiceberg.catalog import Catalog
 
 from local.stack import BUCKET
 from orchard.lake.tables import open_catalog
-from orchard.report import figures
 
 _ROOT = Path(__file__).parents[2]
 _ROWS = 3
@@ -107,7 +106,7 @@ def clusters(root: str, database: str) -> str:
         line = f"  {one['Id']}  {one['Status']['State']}"
         if run is not None:
             kind = run["instance_type"] or "of an unknown type"
-            line += f"  1 primary and {figures.count(run['core_nodes'])} core {kind}"
+            line += f"  1 primary and {cell(run['core_nodes'])} core {kind}"
             line += f", {run['cluster_seconds']:.0f} s" if run["cluster_seconds"] is not None else ""
             line += f", ${run['cost_dollars']:.4f} on AWS" if run["cost_dollars"] is not None else ""
             line += f"  ({run['run_id']})"

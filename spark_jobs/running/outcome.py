@@ -17,7 +17,6 @@ import obstore
 
 from spark_jobs.running.conflict import conflict
 from spark_jobs.running.objects import open_root
-from spark_jobs.tables.location import MovedError, NoDatabaseError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -33,11 +32,11 @@ class Outcome:
         self._path = f"steps/{run_id}/{step}"
 
     @contextmanager
-    def told(self) -> Iterator["Outcome"]:
+    def told(self, *refusals: type[Exception]) -> Iterator["Outcome"]:
         """Take away what an earlier try left; leave the traceback of an error, which goes on its way.
 
-        Of a conflict with another run a sentence is enough, and of a lake that is none or another's, which is no
-        fault of the step: it ends with status 2.
+        Of a conflict with another run a sentence is enough, and of `refusals`, which say what cannot be as it was asked
+        for: with them the process ends with status 2.
         """
         for path in (f"{self._path}.json", f"{self._path}.traceback"):
             with suppress(FileNotFoundError):
@@ -45,7 +44,7 @@ class Outcome:
         try:
             yield self
         except BaseException as error:
-            refused = isinstance(error, (MovedError, NoDatabaseError))
+            refused = isinstance(error, refusals)
             said = str(error) if refused else conflict(error)
             if not isinstance(error, SystemExit) or error.code:
                 try:

@@ -3,19 +3,18 @@
 The control plane makes `batches` and `runs` (plugins/orchard/lake/tables.py); what the two steps write is made here.
 """
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-import obstore
 import pandas as pd
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from spark_jobs.running.objects import open_root
 from spark_jobs.tables.location import CATALOG, LakeLocation, NoDatabaseError
 
 # Columns and partitions. What is replaced as a part must be a partition: bounds of strings are cut to 16 characters.
@@ -110,9 +109,14 @@ class Lake:
         """
         if self.spark.catalog.databaseExists(self._namespace):
             return
-        found = obstore.list_with_delimiter(open_root(self.location.root), "tables")["common_prefixes"]
-        names = sorted(path.rpartition("/")[2].removesuffix(".db") for path in found)
+        import boto3  # only to say what went wrong
+
         root = self.location.root
+        bucket, _, key = root.removeprefix("s3://").partition("/")
+        s3 = boto3.Session(region_name=os.environ.get("AWS_REGION") or None).client("s3")
+        listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"{key}/tables/".lstrip("/"), Delimiter="/")
+        folders = [one["Prefix"].split("/")[-2] for one in listed.get("CommonPrefixes", ())]
+        names = [folder.removesuffix(".db") for folder in folders]
         lake = f"the lake {root} was made as {' or '.join(names)}" if names else f"there is no lake at {root}"
         raise NoDatabaseError(f"Glue has no database {self.location.database!r} (--database): {lake}.")
 

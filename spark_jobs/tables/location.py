@@ -21,6 +21,9 @@ class NoDatabaseError(ValueError):
     """The lake has no such database, or there is no lake."""
 
 
+REFUSALS = (MovedError, NoDatabaseError)  # of a step, whatever it was to do
+
+
 @dataclass(frozen=True)
 class LakeLocation:
     """Where a lake is: a folder (Iceberg in a SQLite catalog) or an S3 prefix (Iceberg in Glue).

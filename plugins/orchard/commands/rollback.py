@@ -18,7 +18,6 @@ from pyiceberg.table.snapshots import Snapshot
 from orchard.lake.home import AnotherLakeError
 from orchard.lake.lease import AtWorkError, alone
 from orchard.lake.tables import NoAwsError, NoLakeError, existing_catalog
-from orchard.report.figures import count
 
 _FILES = "The files under exports/ and reports/ stay as they are; the next run writes exports/ anew."
 
@@ -132,7 +131,8 @@ def _list(runs: Table) -> None:
     rows = _ended(runs)
     for row in rows:
         # Of a run that was killed, and ended by a later one, nobody knows them.
-        what = ", ".join(f"{count(row[name])} {name}" for name in ("added", "changed", "deleted"))
+        found = {name: "-" if row[name] is None else f"{row[name]:,}" for name in ("added", "changed", "deleted")}
+        what = ", ".join(f"{number} {name}" for name, number in found.items())
         what += f", {row['relabelled']:,} relabelled" if row.get("relabelled") else ""  # an older lake has no column
         print(f"{row['ended_at'].astimezone(UTC):%Y-%m-%d %H:%M} UTC  {row['run_id']}  {what}")
     if not rows:
