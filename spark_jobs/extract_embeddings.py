@@ -22,7 +22,7 @@ from spark_jobs.running.progress import Progress
 from spark_jobs.running.worker import OUTCOME, embedding_task, load_engine
 from spark_jobs.tables.batch import Batch
 from spark_jobs.tables.lake import Lake
-from spark_jobs.tables.location import LakeLocation
+from spark_jobs.tables.location import REFUSALS, LakeLocation
 from spark_jobs.tables.session import log_to_stderr, open_lake
 
 _LOG = logging.getLogger("extract")
@@ -143,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse(argv)
     log_to_stderr()
     location = LakeLocation.of(args)
-    with Outcome(location.root, args.run_id, "extract").told() as outcome:
+    with Outcome(location.root, args.run_id, "extract").told(*REFUSALS) as outcome:
         extractor = Extractor.from_bytes(read_whole(args.extractor))
         lake = open_lake(location, f"orchard extract {args.run_id}")
         extracted = extract(lake, args.run_id, extractor.extractor_id, args.extractor, args.engine)

@@ -13,7 +13,7 @@ from typing import Any
 
 from spark_jobs.running.outcome import Outcome
 from spark_jobs.tables.lake import Lake
-from spark_jobs.tables.location import LakeLocation
+from spark_jobs.tables.location import REFUSALS, LakeLocation
 from spark_jobs.tables.session import log_to_stderr, open_lake
 
 _LOG = logging.getLogger("maintain")
@@ -148,7 +148,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse(argv)
     log_to_stderr()
     location = LakeLocation.of(args)
-    with Outcome(location.root, args.run_id, "maintain").told() as outcome:
+    with Outcome(location.root, args.run_id, "maintain").told(*REFUSALS) as outcome:
         lake = open_lake(location, f"orchard maintain {args.run_id}")
         maintained = maintain(lake, args.keep_days)
         _LOG.info("%s", maintained)

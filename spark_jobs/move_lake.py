@@ -162,13 +162,19 @@ def _write_catalog(file: Path, move: Move) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m spark_jobs.move_lake", description=__doc__)
     parser.add_argument("lake", metavar="LAKE", help="the copy: a folder, or s3://bucket[/prefix]")
-    parser.add_argument(
-        "--database", default="orchard", help="in S3: the database of Glue that its tables become (default: orchard)"
-    )
+    parser.add_argument("--database", help="in S3: the database of Glue that its tables become (default: orchard)")
     args = parser.parse_args(argv)
     try:
-        demand_name(args.database)
-        moved = move_lake(LakeLocation.parse(args.lake, args.database))
+        database = "orchard" if args.database is None else args.database
+        demand_name(database)
+        location = LakeLocation.parse(args.lake, database)
+        there = location.databases()
+        if args.database is not None and there and database not in there:
+            raise NoLakeError(
+                f"--database {database}: the catalog of a lake in a folder comes with it, and this one's has "
+                f"{' and '.join(there)}. Leave the option out: it is for S3."
+            )
+        moved = move_lake(location)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

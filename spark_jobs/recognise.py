@@ -12,6 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import spark_jobs.tables.shell  # noqa: F401  # first: see there
+
+# isort: split
 import numpy as np
 from numpy.typing import NDArray
 from pyiceberg.catalog import Catalog
@@ -24,7 +27,7 @@ from spark_jobs.extractor import photos
 from spark_jobs.extractor.artefact import Extractor, ExtractorError
 from spark_jobs.extractor.engines import decode, open_engine
 from spark_jobs.running import shelf
-from spark_jobs.running.objects import read_whole
+from spark_jobs.running.objects import AddressError, read_whole
 from spark_jobs.running.output import end
 from spark_jobs.tables.location import LakeLocation
 from spark_jobs.tables.vectors import matrix
@@ -120,6 +123,8 @@ def _embed(names: Sequence[str], extractor: Extractor) -> tuple[list[tuple[str, 
             rows.append((name, engine.embed([decode(read_whole(name), extractor)])[0]))
         except photos.PhotoError as error:
             errors.append(f"{name}: {error}")
+        except AddressError as error:
+            errors.append(str(error))
         except (FileNotFoundError, NotADirectoryError):
             errors.append(f"{name}: there is no such file")
         except IsADirectoryError:

@@ -17,7 +17,7 @@ from spark_jobs.running.outcome import Outcome
 from spark_jobs.running.unmade import Unmade
 from spark_jobs.tables import coordinates, recognisers, totals
 from spark_jobs.tables.lake import Lake
-from spark_jobs.tables.location import LakeLocation
+from spark_jobs.tables.location import REFUSALS, LakeLocation
 from spark_jobs.tables.session import log_to_stderr, open_lake
 
 _LOG = logging.getLogger("reduce")
@@ -170,7 +170,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args, options = parse(argv)
     log_to_stderr()
     location = LakeLocation.of(args)
-    with Outcome(location.root, args.run_id, "reduce").told() as outcome:
+    with Outcome(location.root, args.run_id, "reduce").told(*REFUSALS) as outcome:
         lake = open_lake(location, f"orchard reduce {args.run_id}")
         reduced = reduce_run(lake, args.run_id, args.extractor_id, options)
         _LOG.info("%s", reduced)

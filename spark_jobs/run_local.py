@@ -7,6 +7,7 @@ spark_jobs that uses plugins/orchard (which needs no Airflow for this).
 import argparse
 import json
 import logging
+import os
 import sys
 import tempfile
 import time
@@ -14,16 +15,24 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-import spark_jobs.tables.shell  # noqa: F401  # first: see there
+from spark_jobs.tables import shell  # first: see there
+
+# isort: split
+from pyarrow.fs import LocalFileSystem
+
 from orchard.lake import accuracy, ledger
+from orchard.lake.home import demand_name, demand_room
 from orchard.lake.lease import AtWorkError, alone
 from orchard.lake.tables import RUNS, ConflictError, asking_aws, open_catalog
 from orchard.photos.discovery import Found, find
 from orchard.photos.label import PARENT, LabelRule, without_label
+from orchard.photos.listing import canonical_prefix, uri_prefix
 from orchard.photos.losses import MassDeletionError
 from orchard.photos.sieve import LEAVE_OUT, told
+from orchard.photos.strays import demand_apart
 from spark_jobs.extract_embeddings import Extracted, extract
 from spark_jobs.extractor.artefact import Extractor, ExtractorError
 from spark_jobs.extractor.engines import ENGINES
@@ -89,9 +98,12 @@ def run_local(
     """
     options = options or Options()
     asked_rule = None if label is None else LabelRule.parse(label)
+    _refuse(photos, location, taken_out)
+    given = None if artefact is None else shelf.load(artefact)
+    shell.clean(os.environ)  # spark-submit never starts this
     with alone(location.root, "run_local"):
         catalog = open_catalog(location.root, location.database)
-        extractor_id = _extractor(location.root, artefact, ledger.newest(catalog, location.database)).extractor_id
+        extractor_id = _extractor(location.root, given, ledger.newest(catalog, location.database)).extractor_id
         before = ledger.newest(catalog, location.database, extractor_id)
         killed = ledger.unfinished(catalog, location.database)
         in_use = ledger.label_rule(catalog, location.database) or PARENT.text
@@ -178,10 +190,36 @@ def _steps(
     return Done(*run, found, extracted, reduced, tuple((reject.uri, reject.reason) for reject in rejects))
 
 
-def _extractor(root: str, artefact: str | None, newest: dict[str, Any] | None) -> Extractor:
+def _refuse(photos: str, location: LakeLocation, taken_out: str | None) -> None:
+    """Refuse what cannot be meant, before a lake is made: places, and the name of a database.
+
+    Raises
+    ------
+    ValueError, NotADirectoryError
+    """
+    prefix, root = canonical_prefix(photos), location.root
+    if prefix.startswith(uri_prefix(root)):
+        raise ValueError(f"{photos}: expected a place beside the lake {root}, whose own pictures are no photos.")
+    if taken_out is not None:
+        demand_apart(taken_out, [prefix])
+    if location.is_s3:
+        return
+    if file := next((one for one in (Path(root), *Path(root).parents) if one.exists() and not one.is_dir()), None):
+        raise NotADirectoryError(f"--lake {root}: expected a folder, or none yet; {file} is a file.")
+    location.demand_home(*location.catalogued())
+    if location.database not in (there := location.databases()):
+        demand_name(location.database)
+        demand_room(root, location.database, LocalFileSystem(), root)
+    if taken_out is not None and not there:
+        raise ValueError(
+            f"--take-out {taken_out}: expected a prefix that the lake holds photos under; there is no lake at {root}."
+        )
+
+
+def _extractor(root: str, given: Extractor | None, newest: dict[str, Any] | None) -> Extractor:
     """Put the artefact that is asked for on the lake's shelf, or take the one that the newest run used."""
-    if artefact is not None:
-        return shelf.put(root, artefact)
+    if given is not None:
+        return shelf.put(root, given)
     return shelf.take(root, newest["extractor_id"]) if newest else shelf.put_default(root)
 
 

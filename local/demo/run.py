@@ -185,9 +185,12 @@ class Demo:
         say(show.recognised(asked, lake))
         last = "day-2"
         page = self.home.folder / "report.html"
-        page.write_bytes(self.s3.get_object(Bucket=BUCKET, Key=f"lake/reports/{last}.html")["Body"].read())
-        say(f"\nThe second day's report: {page}")
-        say(f"  also at {self.client.url}/orchard/reports/{last} and {lake}/reports/{last}.html")
+        if show.report(self.s3, last, page):
+            say(f"\nThe second day's report: {page}")
+            say(f"  also at {self.client.url}/orchard/reports/{last} and {lake}/reports/{last}.html")
+        else:
+            say(f"\nThe second day has no report: another run took its photos, and {last} had nothing to do.")
+            say(f"  The runs of {DAG}, with their reports: {self.client.url}/dags/{DAG}/runs")
         say(f"\nWeights: {self.prepared.describe()}")
         say("Seconds: " + ", ".join(f"{name} {seconds:.0f}" for name, seconds in self.screen.phases.items()))
 

@@ -11,6 +11,7 @@ import boto3
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 
+from local.stack import BUCKET
 from orchard.lake.tables import open_catalog
 
 _ROOT = Path(__file__).parents[2]
@@ -104,7 +105,9 @@ def clusters(root: str, database: str) -> str:
         run = next((run for run in runs if run["cluster"] == one["Id"]), None)
         line = f"  {one['Id']}  {one['Status']['State']}"
         if run is not None:
-            line += f"  1 primary and {run['core_nodes']} core {run['instance_type']}, {run['cluster_seconds']:.0f} s"
+            kind = run["instance_type"] or "of an unknown type"
+            line += f"  1 primary and {cell(run['core_nodes'])} core {kind}"
+            line += f", {run['cluster_seconds']:.0f} s" if run["cluster_seconds"] is not None else ""
             line += f", ${run['cost_dollars']:.4f} on AWS" if run["cost_dollars"] is not None else ""
             line += f"  ({run['run_id']})"
         lines.append(line)
@@ -116,3 +119,12 @@ def recognised(photo: Path, root: str) -> str:
     command = [sys.executable, "-m", "spark_jobs.recognise", str(photo), "--lake", root]
     done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
     return done.stdout.rstrip() if done.returncode == 0 else done.stdout + done.stderr.rstrip()
+
+
+def report(s3: Any, run_id: str, page: Path) -> bool:
+    """Save a run's report as `page`; say whether there is one, which a run that found nothing to do has not."""
+    try:
+        page.write_bytes(s3.get_object(Bucket=BUCKET, Key=f"lake/reports/{run_id}.html")["Body"].read())
+    except s3.exceptions.NoSuchKey:
+        return False
+    return True

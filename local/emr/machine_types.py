@@ -1,6 +1,7 @@
-"""Machine types: which types of EC2 instance there are, and what some are."""
+"""Machine types: which types of EC2 instance EMR may take, and what some are."""
 
 import functools
+import re
 from typing import Any
 
 from botocore.loaders import Loader
@@ -17,10 +18,16 @@ _FAMILIES: dict[str, tuple[int, str, bool]] = {
 }
 
 
+# Burstable machines and Macs: https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-supported-instance-types.html
+# names none of these families for any release. Of others EMR lacks some, which is not known here.
+_NEVER = re.compile(r"(t[0-9]|mac)")
+
+
 @functools.cache
 def all_types() -> frozenset[str]:
-    """Name all that EC2 has, by the service model that botocore ships."""
-    return frozenset(Loader().load_service_model("ec2", "service-2")["shapes"]["InstanceType"]["enum"])
+    """Name all that EC2 has, by the service model that botocore ships, but those that EMR has in no release."""
+    names = Loader().load_service_model("ec2", "service-2")["shapes"]["InstanceType"]["enum"]
+    return frozenset(name for name in names if not _NEVER.match(name))
 
 
 def described() -> list[dict[str, Any]]:

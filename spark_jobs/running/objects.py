@@ -5,9 +5,11 @@ obstore does the reading; it refuses a few keys that S3 allows (``a//b.jpg``, ne
 
 import errno
 import os
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import obstore
 from obstore.exceptions import PermissionDeniedError, PreconditionError
@@ -20,7 +22,14 @@ _NO_FILE = f"{_GONE} (or its name is not UTF-8)"
 # A folder on the way may have become a file, or a link one to itself; the escapes of a name that is not UTF-8 are long.
 _NO_FILE_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG)
 _CHANGED = "changed: the object was overwritten after it was listed; the next run will find its new version"
+# RFC 8089: with two slashes less, or the name of this machine.
+_FILE = re.compile(r"file:(//(localhost)?)?(?P<path>/.*)", re.DOTALL)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _ARCHIVED = "archived: the object is in a storage class that must be restored before it can be read"
+
+
+class AddressError(ValueError):
+    """An address of a kind that is not read."""
 
 
 def read(uri: str, etag: str) -> bytes:
@@ -66,14 +75,32 @@ def read(uri: str, etag: str) -> bytes:
 
 
 def read_whole(address: str) -> bytes:
-    """Get an object whatever its etag, by its path or address: an artefact, or a photo from a command line."""
+    """Get an object whatever its etag, by its path or address: an artefact, or a photo from a command line.
+
+    Raises
+    ------
+    AddressError
+    """
     if not address.startswith("s3://"):
-        return Path(address.removeprefix("file://")).read_bytes()
+        return _path(address).read_bytes()
     bucket, _, key = address.removeprefix("s3://").partition("/")
     try:
         return bytes(_boto3_client().get_object(Bucket=bucket, Key=key)["Body"].read())
     except _boto3_client().exceptions.NoSuchKey as error:
         raise FileNotFoundError(address) from error
+
+
+def _path(address: str) -> Path:
+    """Find the file that a person means: as it is written, or as a browser or file manager writes the address."""
+    path = address.removeprefix("file://")
+    if os.path.lexists(path):
+        return Path(path)
+    if found := _FILE.fullmatch(address):
+        local = found["path"]
+        return Path(local) if os.path.lexists(local) else Path(unquote(local))
+    if _SCHEME.match(path):
+        raise AddressError(f"{address}: only paths, file:// and s3:// are taken")
+    return Path(path)
 
 
 def file_etag(status: os.stat_result) -> str:

@@ -6,6 +6,7 @@ logs reach the bucket minutes later.
 
 import json
 import logging
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,10 +32,11 @@ class Outcome:
         self._path = f"steps/{run_id}/{step}"
 
     @contextmanager
-    def told(self) -> Iterator["Outcome"]:
+    def told(self, *refusals: type[Exception]) -> Iterator["Outcome"]:
         """Take away what an earlier try left; leave the traceback of an error, which goes on its way.
 
-        Of a conflict with another run a sentence is enough.
+        Of a conflict with another run a sentence is enough, and of `refusals`, which say what cannot be as it was asked
+        for: with them the process ends with status 2.
         """
         for path in (f"{self._path}.json", f"{self._path}.traceback"):
             with suppress(FileNotFoundError):
@@ -42,13 +44,17 @@ class Outcome:
         try:
             yield self
         except BaseException as error:
-            said = conflict(error)
+            refused = isinstance(error, refusals)
+            said = str(error) if refused else conflict(error)
             if not isinstance(error, SystemExit) or error.code:
                 try:
                     left = said or traceback.format_exc()
                     obstore.put(self._store, f"{self._path}.traceback", left.encode())
                 except Exception:  # what failed first is what must be seen
                     _LOG.exception("The traceback could not be left at %s.", self._path)
+            if refused:
+                print(f"error: {said}", file=sys.stderr)
+                raise SystemExit(2) from None
             if said:
                 raise SystemExit(said) from None
             raise

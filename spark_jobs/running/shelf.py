@@ -38,9 +38,13 @@ def take(root: str, extractor_id: str) -> Extractor:
         ) from None
 
 
-def put(root: str, artefact: str) -> Extractor:
-    """Put an artefact (a file, the folder that holds it alone, or an s3:// address) on the shelf."""
-    extractor = Extractor.from_bytes(read_whole(artefact)) if artefact.startswith("s3://") else Extractor.load(artefact)
+def load(artefact: str) -> Extractor:
+    """Read an artefact: a file, the folder that holds it alone, or an s3:// address."""
+    return Extractor.from_bytes(read_whole(artefact)) if artefact.startswith("s3://") else Extractor.load(artefact)
+
+
+def put(root: str, extractor: Extractor) -> Extractor:
+    """Put an artefact on the shelf, unless it is there."""
     store, name = open_root(root), _name(extractor.extractor_id)
     try:
         obstore.head(store, name)
@@ -72,7 +76,7 @@ def put_default(root: str) -> Extractor:
                         architecture,
                         DEFAULT,
                     )
-                return put(root, folder)
+                return put(root, load(folder))
     _, found, message = done.stderr.rpartition("error: ")
     reason = message.strip() if found else done.stderr[-2000:]
     raise ExtractorError(

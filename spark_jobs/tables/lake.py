@@ -3,6 +3,7 @@
 The control plane makes `batches` and `runs` (plugins/orchard/lake/tables.py); what the two steps write is made here.
 """
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -14,7 +15,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from spark_jobs.tables.location import CATALOG, LakeLocation
+from spark_jobs.tables.location import CATALOG, LakeLocation, NoDatabaseError
 
 # Columns and partitions. What is replaced as a part must be a partition: bounds of strings are cut to 16 characters.
 _TABLES = {
@@ -98,6 +99,26 @@ class Lake:
         """Refuse a lake whose tables are elsewhere: `LakeLocation.demand_home`; those that are not made yet are not."""
         for table in {*tables} & self.tables():
             self.location.demand_home(self.iceberg(table).location())
+
+    def demand_database(self) -> None:
+        """Refuse a database that Glue has not, in a sentence with those whose tables lie in the lake.
+
+        Raises
+        ------
+        NoDatabaseError
+        """
+        if self.spark.catalog.databaseExists(self._namespace):
+            return
+        import boto3  # only to say what went wrong
+
+        root = self.location.root
+        bucket, _, key = root.removeprefix("s3://").partition("/")
+        s3 = boto3.Session(region_name=os.environ.get("AWS_REGION") or None).client("s3")
+        listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"{key}/tables/".lstrip("/"), Delimiter="/")
+        folders = [one["Prefix"].split("/")[-2] for one in listed.get("CommonPrefixes", ())]
+        names = [folder.removesuffix(".db") for folder in folders]
+        lake = f"the lake {root} was made as {' or '.join(names)}" if names else f"there is no lake at {root}"
+        raise NoDatabaseError(f"Glue has no database {self.location.database!r} (--database): {lake}.")
 
     def iceberg(self, table: str) -> Any:
         """Load a table as Iceberg's own Java object."""

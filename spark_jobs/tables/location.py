@@ -17,6 +17,13 @@ class MovedError(ValueError):
     """The lake was copied or moved: its tables are elsewhere."""
 
 
+class NoDatabaseError(ValueError):
+    """The lake has no such database, or there is no lake."""
+
+
+REFUSALS = (MovedError, NoDatabaseError)  # of a step, whatever it was to do
+
+
 @dataclass(frozen=True)
 class LakeLocation:
     """Where a lake is: a folder (Iceberg in a SQLite catalog) or an S3 prefix (Iceberg in Glue).
@@ -57,6 +64,7 @@ class LakeLocation:
             location = cls.parse(args.lake, args.database)
             if not location.is_s3:
                 location.demand_home(*location.catalogued())
+                location.demand_database()
         except ValueError as error:
             print(f"error: {error}", file=sys.stderr)
             raise SystemExit(2) from None
@@ -90,11 +98,38 @@ class LakeLocation:
 
     def catalogued(self) -> list[str]:
         """List the files that a folder's catalog names."""
+        return [address for _, address in self._tables()]
+
+    def _tables(self) -> list[tuple[str, str]]:
+        """Database and metadata of each table of a folder's catalog."""
         file = Path(self.root, "catalog.db")
         if not file.is_file():
             return []
         with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as catalog:
-            return [address for (address,) in catalog.execute("SELECT metadata_location FROM iceberg_tables")]
+            if not catalog.execute("SELECT 1 FROM sqlite_master WHERE name = 'iceberg_tables'").fetchone():
+                return []
+            return catalog.execute("SELECT table_namespace, metadata_location FROM iceberg_tables").fetchall()
+
+    def demand_database(self) -> None:
+        """Refuse a database that a folder's catalog has not: a step finds its tables there, and makes no lake.
+
+        Raises
+        ------
+        NoDatabaseError
+        """
+        there = self.databases()
+        if not there:
+            raise NoDatabaseError(
+                f"There is no lake at {self.root}: `python -m spark_jobs.run_local PHOTOS --lake DIR` makes one."
+            )
+        if self.database not in there:
+            raise NoDatabaseError(
+                f"The lake {self.root} has no database {self.database!r}, expected {' or '.join(there)} (--database)."
+            )
+
+    def databases(self) -> list[str]:
+        """List the databases of a folder's catalog; none where there is no lake."""
+        return sorted({database for database, _ in self._tables()})
 
     def spark_settings(self) -> dict[str, str]:
         """Return Spark's settings of the catalog; the AWS endpoint and region come from AWS' own variables."""

@@ -56,6 +56,7 @@ def open_lake(location: LakeLocation, app: str, slots: int | None = None, java_o
         spark.conf.set(key, value)
     lake = Lake(spark, location, starts)
     if location.is_s3:  # a folder's steps have looked before
+        lake.demand_database()
         lake.demand_home("batches")
     return lake
 
@@ -68,8 +69,11 @@ def log_to_stderr() -> None:
 
 
 def _submitted() -> bool:
-    """Whether spark-submit started this process, so that master, jars and memory are set already."""
-    return "PYSPARK_GATEWAY_PORT" in os.environ
+    """Whether spark-submit started this process, so that master, jars and memory are set already.
+
+    It sets both; the port alone is left in a shell by something else.
+    """
+    return {"PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET"} <= os.environ.keys()
 
 
 def _local(slots: int | None, java_options: str) -> SparkConf:

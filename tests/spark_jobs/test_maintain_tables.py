@@ -10,7 +10,7 @@ import pytest
 
 from orchard.lake import ledger
 from orchard.lake.tables import open_catalog
-from spark_jobs import maintain_tables
+from spark_jobs import extract_embeddings, maintain_tables, reduce_embeddings
 from spark_jobs.exact.basis import Request
 from spark_jobs.extract_embeddings import extract
 from spark_jobs.maintain_tables import Maintained, main, maintain
@@ -128,6 +128,49 @@ def test_days_that_cannot_be_meant(days: str, capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit):
         main(["--lake", "x", "--run-id", "r1", "--keep-days", days])
     assert f"--keep-days: expected 0 or more, got {days}." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("step", "more"),
+    [
+        (maintain_tables, []),
+        (extract_embeddings, ["--extractor", "nothing.zip"]),
+        (reduce_embeddings, ["--extractor-id", "e"]),
+    ],
+)
+def test_a_database_that_the_lake_has_not(
+    step: Any, more: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of every step, without Spark."""
+    root, nowhere = tmp_path / "lake", tmp_path / "nowhere"
+    open_catalog(str(root))
+    for lake, says in (
+        (root, f"error: The lake {root} has no database 'second', expected orchard (--database).\n"),
+        (
+            nowhere,
+            f"error: There is no lake at {nowhere}: `python -m spark_jobs.run_local PHOTOS --lake DIR` makes one.",
+        ),
+    ):
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(SystemExit) as ended:
+            step.main(["--lake", str(lake), "--database", "second", "--run-id", "r", *more])
+        assert (ended.value.code, capsys.readouterr().err.strip()) == (2, says.strip())
+        assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_database_that_glue_has_not(
+    spark: None, aws: object, bucket: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, database = f"s3://{bucket}/lake", bucket.replace("-", "_")
+    open_catalog(root, database)
+    for lake, says in (
+        (root, f"the lake {root} was made as {database}."),
+        (f"{root}-too", f"there is no lake at {root}-too."),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(["--lake", lake, "--database", f"{database}_2", "--run-id", "r"])
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert (ended.value.code, said) == (2, f"error: Glue has no database '{database}_2' (--database): {says}")
 
 
 def test_a_lake_in_a_bucket(spark: None, aws: object, bucket: str) -> None:

@@ -97,6 +97,15 @@ class TestWhatIsNotMoved:
         assert (said.out, said.err[:7], held(copy)) == ("", "error: ", before)
         return said.err[7:-1]
 
+    def test_another_database(self, copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        before = held(copy)
+        assert main([str(copy), "--database", "nosuch"]) == 2
+        assert capsys.readouterr().err == (
+            "error: --database nosuch: the catalog of a lake in a folder comes with it, and this one's has orchard. "
+            "Leave the option out: it is for S3.\n"
+        )
+        assert held(copy) == before
+
     def test_none(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert self.refused(tmp_path, capsys) == (
             f"There is no lake at {tmp_path}: expected tables below {tmp_path}/tables/."

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from orchard.commands.rollback import main as rollback
 from orchard.lake.ledger import behind, label_rule
 from orchard.lake.sums import Sums, sums
-from orchard.lake.tables import open_catalog
+from orchard.lake.tables import open_catalog, replace_run
 from spark_jobs.exact.accuracy import Accuracy
 from spark_jobs.extract_embeddings import Extracted
 from spark_jobs.extractor.artefact import Extractor, ExtractorError
@@ -180,9 +181,55 @@ def test_errors_a_user_understands(small_artefact: Path, tmp_path: Path, call: C
         f"error: {tmp_path}/photos: expected a prefix to take out that the lake holds photos under, got one with none. "
         "Besides what is listed, it holds no photo."
     )
+    embedded = {"uri": f"file://{tmp_path}/photos/1.jpg", "action": "delete", "run_id": "killed"}
+    catalog = open_catalog(str(tmp_path / "lake"))
+    table = catalog.load_table("orchard.batches")
+    table.append(pa.Table.from_pylist([embedded | {"extractor_id": small_artefact.stem}], table.schema().as_arrow()))
+    replace_run(catalog, "orchard", {"run_id": "killed", "extractor_id": small_artefact.stem, "added": None})
+    out = call("run_local", tmp_path / "empty", "--lake", tmp_path / "lake", *took)
+    assert out.returncode == 0, out.stderr
+    assert (
+        f"  note        The lake holds no photo under file://{tmp_path}/photos/ any more: an earlier run has taken "
+        "them out.\n"
+    ) in out.stdout
     none = call("recognise", tmp_path / "x.jpg", "--lake", tmp_path / "no lake")
     assert none.returncode == 2
     assert "There is no lake in" in none.stderr
+
+
+@pytest.mark.parametrize(
+    ("photos", "lake", "more", "says"),
+    [
+        ("p", "new", ["--database", "fruits-360"], "database 'fruits-360': expected 1 to 252 of a-z, 0-9 and _"),
+        ("p", "new", ["--database", ""], "database '': expected 1 to 252 of a-z, 0-9 and _"),
+        ("p/sub", "p", [], "p/sub: expected a place beside the lake"),
+        ("p", "p", [], "p: expected a place beside the lake"),
+        ("nowhere", "new", [], "nowhere: expected a folder of photos, one folder a label; there is no such folder"),
+        ("p", "new", ["--label", "parent/0"], "label 'parent/0': levels are counted from 1"),
+        ("p", "new", ["--components", "0"], "omponents"),
+        ("p", "new", ["--take-out", "p/sub"], "p/sub: expected to take out a prefix that is not among those given"),
+        ("p", "new", ["--take-out", "q"], "--take-out q: expected a prefix that the lake holds photos under"),
+        ("p", "new", ["--extractor", "nothing.zip"], "nothing.zip"),
+        ("p", "p/sub/1.jpg", [], "expected a folder, or none yet"),
+        ("p", "p/sub/1.jpg/lake", [], "expected a folder, or none yet"),
+    ],
+)
+def test_what_words_alone_refuse_leaves_nothing(
+    photos: str,
+    lake: str,
+    more: list[str],
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "p" / "sub").mkdir(parents=True)
+    (tmp_path / "p" / "sub" / "1.jpg").touch()
+    assert main([photos, "--lake", lake, *more]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and says in error
+    assert sorted(str(one.relative_to(tmp_path)) for one in tmp_path.rglob("*")) == ["p", "p/sub", "p/sub/1.jpg"]
 
 
 def test_a_figure_only_where_it_means_something() -> None:

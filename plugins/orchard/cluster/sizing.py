@@ -53,10 +53,10 @@ def size(settings: Settings, photos: int, rates: Sequence[float], core_nodes: in
     rate = statistics.median(rates) if rates else settings.rate
     fixed = START_SECONDS + STEPS_SECONDS
     left = max(60 * settings.target_minutes - fixed, 60.0)
-    wanted = math.ceil(photos / (rate * each * left))
     nodes = core_nodes
     if nodes is None:
-        nodes = min(max(wanted, settings.min_core_nodes), settings.max_core_nodes)
+        wanted = photos / (rate * each * left)  # too many to be counted, of a rate that is a slip
+        nodes = math.ceil(min(max(wanted, settings.min_core_nodes), settings.max_core_nodes))
     seconds = fixed + photos / (rate * each * nodes)
     return Size(first, nodes, each * nodes, rate, seconds, _at_most(settings, each * nodes, seconds))
 

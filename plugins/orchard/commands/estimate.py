@@ -1,9 +1,8 @@
 """Estimate: nodes, minutes and dollars of a number of photos, before there is a run; see also a run's *Plan only*."""
 
 import argparse
-import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,13 @@ from typing import Any
 from orchard.cluster.sizing import Size, size
 from orchard.commands import command_settings
 from orchard.prices.price_list import price_list
-from orchard.settings import Settings, SettingsError
+from orchard.settings import MOST_NODES, Settings, SettingsError
 
 # Photos a second a vCPU: 224 on two vCPUs of an EPYC, MobileNetV2 f32, photos on the local disk; README.md, Speed.
 MEASURED = 112.0
 GETS = 0.4  # dollars a million GETs of S3 Standard in eu-west-1, 0.43 in eu-central-1 (2026)
+# Both ends of numbers, as the form and the settings have them; less than the least is a slip, too.
+_MOST_PHOTOS, _MOST_MINUTES, _LEAST_RATE, _MOST_RATE = 1_000_000_000, 10080, 0.001, 1_000_000
 _NOWHERE = Settings.parse(
     {
         "lake": "s3://bucket/lake",
@@ -27,16 +28,22 @@ _NOWHERE = Settings.parse(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print what a number of photos takes and costs."""
+    """Print what a number of photos takes and costs; 2 where that cannot be said of what is given."""
     parser = argparse.ArgumentParser(prog="python -m orchard estimate", description=__doc__)
-    parser.add_argument("--photos", type=_count, required=True, help="how many are new")
+    parser.add_argument("--photos", type=_whole(0, _MOST_PHOTOS), required=True, help="how many are new")
     parser.add_argument("--region", help=f"default: {_NOWHERE.region}")
     parser.add_argument("--instance-type", action="append", help=f"one or more (default: {_NOWHERE.instance_type})")
     parser.add_argument(
-        "--nodes", type=_at_least_one, help="core nodes (default: as many as the time aimed at asks for)"
+        "--nodes", type=_whole(1, MOST_NODES), help="core nodes (default: as many as the time aimed at asks for)"
     )
-    parser.add_argument("--minutes", type=_positive, help=f"aimed at (default: {_NOWHERE.target_minutes:.0f})")
-    parser.add_argument("--rate", type=_positive, help=f"photos a second a vCPU (default: {MEASURED:.0f}, as measured)")
+    parser.add_argument(
+        "--minutes", type=_number(1, _MOST_MINUTES), help=f"aimed at (default: {_NOWHERE.target_minutes:.0f})"
+    )
+    parser.add_argument(
+        "--rate",
+        type=_number(_LEAST_RATE, _MOST_RATE),
+        help=f"photos a second a vCPU (default: {MEASURED:.0f}, as measured)",
+    )
     parser.add_argument("--spot", action="store_true", help="with spot nodes, whose price is at most the one on demand")
     given = parser.add_mutually_exclusive_group()
     given.add_argument("--settings", type=Path, metavar="FILE", help="with the settings of a file, JSON")
@@ -65,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         found = size(settings, args.photos, rates, args.nodes)
     except SettingsError as error:
         print(error, file=sys.stderr)
-        return 1
+        return 2
     print(describe(settings, found, args.photos, source))
     return 0
 
@@ -93,23 +100,24 @@ def describe(settings: Settings, found: Size, photos: int, source: str) -> str:
     )
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more, got {text!r}")
-    return int(text)
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        # A long one is not even counted: Python refuses to.
+        if text.isdecimal() and len(text.lstrip("0")) <= len(str(most)) and least <= int(text) <= most:
+            return int(text)
+        raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {most:,}, got {text!r}")
+
+    return read
 
 
-def _at_least_one(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number, 1 or more, got {text!r}")
-    return int(text)
+def _number(least: float, most: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        with suppress(ValueError):
+            if least <= (number := float(text)) <= most:
+                return number
+        raise argparse.ArgumentTypeError(f"expected a number from {least:g} to {most:,.0f}, got {text!r}")
 
-
-def _positive(text: str) -> float:
-    with suppress(ValueError):
-        if 0 < (number := float(text)) < math.inf:
-            return number
-    raise argparse.ArgumentTypeError(f"expected a number more than 0, got {text!r}")
+    return read
 
 
 def _settings(args: argparse.Namespace) -> Settings:

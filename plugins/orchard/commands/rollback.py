@@ -130,7 +130,9 @@ def _time(milliseconds: int) -> datetime:
 def _list(runs: Table) -> None:
     rows = _ended(runs)
     for row in rows:
-        what = f"{row['added']:,} added, {row['changed']:,} changed, {row['deleted']:,} deleted"
+        # Of a run that was killed, and ended by a later one, nobody knows them.
+        found = {name: "-" if row[name] is None else f"{row[name]:,}" for name in ("added", "changed", "deleted")}
+        what = ", ".join(f"{number} {name}" for name, number in found.items())
         what += f", {row['relabelled']:,} relabelled" if row.get("relabelled") else ""  # an older lake has no column
         print(f"{row['ended_at'].astimezone(UTC):%Y-%m-%d %H:%M} UTC  {row['run_id']}  {what}")
     if not rows:
@@ -138,7 +140,7 @@ def _list(runs: Table) -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    """List the states that there are, or go back to one."""
+    """List the states that there are, or go back to one; exits with 1 where another works on the lake, with 2 else."""
     parser = argparse.ArgumentParser(prog="python -m orchard rollback", description=__doc__.partition("\n")[0])
     parser.add_argument("--lake", required=True, help="s3://bucket[/prefix] or a folder")
     parser.add_argument("--database", default="orchard", help="of the Glue Data Catalog (orchard)")
@@ -158,8 +160,10 @@ def main(argv: Sequence[str]) -> int:
                 rollback(found)
     except NoAwsError as error:
         parser.error(str(error))
-    except (NoLakeError, AnotherLakeError, RollbackError, AtWorkError) as error:
+    except AtWorkError as error:
         parser.exit(1, f"{error}\n")
+    except (NoLakeError, AnotherLakeError, RollbackError) as error:
+        parser.exit(2, f"{error}\n")
     if not needed:
         print(f"The lake is as {options.to} left it: there is nothing to do.")
     elif options.yes:

@@ -8,12 +8,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import And, EqualTo, Not, Or, StartsWith
+from pyiceberg.table import Table
 
 from orchard.lake.scratch import scratch
 from orchard.lake.tables import append, table_or_none
@@ -147,7 +149,7 @@ def find(
     MassDeletionError
         See `mass_deletion_meant`.
     ValueError
-        Without any prefix, for one in the lake, for a limit below 1, or for nothing to take out.
+        Without any prefix, for one in the lake, for a limit below 1, or for nothing to take out, and nothing that was.
     """
     if not prefixes:
         raise ValueError("Expected at least one prefix, s3://bucket/prefix or a folder, got none.")
@@ -173,12 +175,14 @@ def find(
         if not mass_deletion_meant:
             check_losses(db, canonical, rule)
         db.execute(_COMPARE)
+        told: tuple[str, ...] = ()
         if taken_out is not None:
-            take_out(db, taken_out, canonical, meant=mass_deletion_meant, s3=s3)
+            before = partial(_deleted, batches, extractor_id)
+            told = take_out(db, taken_out, canonical, deleted=before, meant=mass_deletion_meant, s3=s3)
         left = 0
         if limit is not None:
             ((left,),) = db.execute(_LEAVE, [limit]).fetchall()
-        told = notes(db, canonical, s3)
+        told += notes(db, canonical, s3)
         if write:
             append(batches, _batch_rows(db, run_id, extractor_id, rule))
         ((total, labelled),) = db.execute("SELECT count(*), count(label) FROM listed").fetchall()
@@ -205,6 +209,12 @@ def _fixed(
     # A batch of an older version has no rule.
     ((rule,),) = db.execute("SELECT coalesce(any_value(label_rule), ?) FROM fixed", [PARENT.text]).fetchall()
     return Found(added + changed, added, changed, deleted, relabelled=relabelled, rule=rule)
+
+
+def _deleted(batches: Table, extractor_id: str, begin: str) -> bool:
+    """Whether a run, which may not have come to its end, deleted photos whose uris begin so."""
+    where = And(EqualTo("extractor_id", extractor_id), EqualTo("action", "delete"), StartsWith("uri", begin))
+    return len(batches.scan(where, selected_fields=("uri",), limit=1).to_arrow()) > 0
 
 
 def _count(db: duckdb.DuckDBPyConnection, batch: str) -> list[int]:

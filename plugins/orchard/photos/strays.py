@@ -1,7 +1,7 @@
 """Strays: photos of the lake under none of the prefixes given; where they are, and how they are taken out."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from itertools import islice
 from typing import Any, NamedTuple
@@ -75,17 +75,12 @@ def still_there(db: duckdb.DuckDBPyConnection, stray: Stray, s3: Any = None) -> 
     return f"{there:,}" if looked_at < most else f"at least {there:,}"
 
 
-def take_out(
-    db: duckdb.DuckDBPyConnection, prefix: str, prefixes: Sequence[str], *, meant: bool = False, s3: Any = None
-) -> None:
-    """Put the deletion of all that the lake holds under a prefix into the batch.
+def demand_apart(prefix: str, prefixes: Sequence[str]) -> str:
+    """Refuse to take out a prefix that overlaps with one that is listed; return it as `uri_prefix` does.
 
     Raises
     ------
     ValueError
-        The prefix is among those given, or the lake holds nothing under it.
-    MassDeletionError
-        Some of the photos are still there, or may be, and it was not said that this is meant.
     """
     out = uri_prefix(prefix)
     if clash := next((one for one in prefixes if one.startswith(out) or out.startswith(one)), None):
@@ -93,12 +88,41 @@ def take_out(
             f"{prefix}: expected to take out a prefix that is not among those given, got one that overlaps with "
             f"{clash}, which is listed: its photos would be found again. Leave it out there first."
         )
+    return out
+
+
+def take_out(
+    db: duckdb.DuckDBPyConnection,
+    prefix: str,
+    prefixes: Sequence[str],
+    *,
+    deleted: Callable[[str], bool] = lambda _: False,
+    meant: bool = False,
+    s3: Any = None,
+) -> tuple[str, ...]:
+    """Put the deletion of all that the lake holds under a prefix into the batch; return what a person should know.
+
+    Parameters
+    ----------
+    deleted : callable
+        Whether photos under a prefix were deleted by an earlier run, which may not have come to its end yet.
+
+    Raises
+    ------
+    ValueError
+        The prefix is among those given, or the lake holds nothing under it, and never did.
+    MassDeletionError
+        Some of the photos are still there, or may be, and it was not said that this is meant.
+    """
+    out = demand_apart(prefix, prefixes)
     db.execute(
         "CREATE OR REPLACE TEMP TABLE strays AS "
         "SELECT DISTINCT uri, $out AS folder FROM elsewhere WHERE starts_with(uri, $out)",
         {"out": out},
     )
     ((photos,),) = db.execute("SELECT count(*) FROM strays").fetchall()
+    if not photos and deleted(out):
+        return (f"The lake holds no photo under {out} any more: an earlier run has taken them out.",)
     if not photos:
         others = ", ".join(f"{one.photos:,} under {one.prefix}" for one in strays(db, prefixes)[:10])
         raise ValueError(
@@ -118,3 +142,4 @@ def take_out(
         [out],
     )
     db.execute("DELETE FROM elsewhere WHERE starts_with(uri, ?)", [out])
+    return ()

@@ -35,6 +35,7 @@ FLEET = {
         ({"Instances": {"InstanceGroups": [MASTER, MASTER]}}, "exactly one master instance group"),
         ({"Instances": {"InstanceGroups": [MASTER | {"InstanceCount": 2}]}}, "has 2 instances, it must have 1 or 3"),
         ({"Instances": {"MasterInstanceType": "m9.banana"}}, r"Instance type 'm9.banana' is not supported\."),
+        ({"Instances": {"MasterInstanceType": "t2.micro"}}, r"Instance type 't2.micro' is not supported\."),
         ({"Instances": ONE_NODE | {"SlaveInstanceType": "c7g"}}, r"Instance type 'c7g' is not supported\."),
         ({"Instances": {"InstanceGroups": [MASTER | {"InstanceType": "m7g"}]}}, "type 'm7g' is not supported"),
         (

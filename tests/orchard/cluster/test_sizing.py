@@ -34,6 +34,7 @@ def test_in_figures() -> None:
     assert size(settings(), 10**9, []).core_nodes == 10  # the settings' most
     assert size(settings(), 10**9, [], core_nodes=12).core_nodes == 12  # what the run was told
     assert size(settings(), 0, [], core_nodes=3).core_nodes == 3
+    assert size(settings(rate=5e-324), 10**9, []).core_nodes == 10  # more would be wanted than can be counted
 
 
 def test_measured_rates_come_before_the_settings() -> None:

@@ -56,7 +56,7 @@ def test_without_a_price(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_what_cannot_be_meant(capsys: pytest.CaptureFixture[str]) -> None:
-    assert estimate.main(["--photos", "5", "--instance-type", "m5.xlarge", "--instance-type", "m6g.xlarge"]) == 1
+    assert estimate.main(["--photos", "5", "--instance-type", "m5.xlarge", "--instance-type", "m6g.xlarge"]) == 2
     assert "expected one architecture" in capsys.readouterr().err
 
 
@@ -64,24 +64,28 @@ def test_nothing_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     assert said(capsys, "--photos", "0") == ["0 photos: $0.00, for a run without new photos rents no cluster."]
 
 
-@pytest.mark.parametrize("count", ["-5", "many", "1.5"])
+@pytest.mark.parametrize("count", ["-5", "many", "1.5", "1000000001", "1" + 26 * "0", 5000 * "9"])
 def test_what_is_no_number_of_photos(count: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as refused:
         estimate.main([f"--photos={count}"])
     assert refused.value.code == 2
     assert capsys.readouterr().err.endswith(
-        f"error: argument --photos: expected a whole number, 0 or more, got '{count}'\n"
+        f"error: argument --photos: expected a whole number from 0 to 1,000,000,000, got '{count}'\n"
     )
 
 
 @pytest.mark.parametrize(
     ("option", "expected"),
     [
-        ("--nodes=0", "argument --nodes: expected a whole number, 1 or more, got '0'"),
-        ("--nodes=-3", "argument --nodes: expected a whole number, 1 or more, got '-3'"),
-        ("--rate=0", "argument --rate: expected a number more than 0, got '0'"),
-        ("--rate=nan", "argument --rate: expected a number more than 0, got 'nan'"),
-        ("--minutes=-1", "argument --minutes: expected a number more than 0, got '-1'"),
+        ("--nodes=0", "argument --nodes: expected a whole number from 1 to 1,000, got '0'"),
+        ("--nodes=-3", "argument --nodes: expected a whole number from 1 to 1,000, got '-3'"),
+        ("--nodes=1000000000", "argument --nodes: expected a whole number from 1 to 1,000, got '1000000000'"),
+        ("--rate=0", "argument --rate: expected a number from 0.001 to 1,000,000, got '0'"),
+        ("--rate=nan", "argument --rate: expected a number from 0.001 to 1,000,000, got 'nan'"),
+        ("--rate=1e-300", "argument --rate: expected a number from 0.001 to 1,000,000, got '1e-300'"),
+        ("--rate=1e300", "argument --rate: expected a number from 0.001 to 1,000,000, got '1e300'"),
+        ("--minutes=-1", "argument --minutes: expected a number from 1 to 10,080, got '-1'"),
+        ("--minutes=1e9", "argument --minutes: expected a number from 1 to 10,080, got '1e9'"),
     ],
 )
 def test_numbers_that_mean_nothing(option: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,9 +94,22 @@ def test_numbers_that_mean_nothing(option: str, expected: str, capsys: pytest.Ca
     assert (refused.value.code, capsys.readouterr().err.splitlines()[-1][-len(expected) :]) == (2, expected)
 
 
-def test_a_region_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:
-    assert estimate.main(["--photos", "5", "--region", "mars"]) == 1
-    assert 'region: got "mars", expected a region that boto knows of; correct it;' in capsys.readouterr().err
+@pytest.mark.parametrize("region", ["mars", "", "EU-WEST-1"])
+def test_a_region_that_there_is_not(region: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert estimate.main(["--photos", "5", "--region", region]) == 2
+    assert f'region: got "{region}", expected ' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["m5.huge", ""])
+def test_an_instance_type_that_there_is_not(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert estimate.main(["--photos", "5", "--instance-type", kind]) == 2
+    assert f'got "{kind}", expected ' in capsys.readouterr().err
+
+
+def test_the_ends_of_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    least, most = ["--photos", "1", "--minutes", "10080"], ["--photos", "1000000000", "--minutes", "1"]
+    for given in (least, [*most, "--rate", "0.001"], [*most, "--rate", "1000000", "--nodes", "1000"]):
+        said(capsys, *given)
 
 
 def test_with_the_settings_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,7 +127,7 @@ def test_with_a_file_of_wrong_settings(tmp_path: Path, capsys: pytest.CaptureFix
     """All of them are named, whatever the number of photos; `settings --check` says the same."""
     file = tmp_path / "settings.json"
     file.write_text(json.dumps({"lake": "s3://bucket/lake", "prefixes": ["/photos"], "ebs_gib": 9, "colour": "red"}))
-    assert estimate.main(["--photos", "0", "--settings", str(file)]) == 1
+    assert estimate.main(["--photos", "0", "--settings", str(file)]) == 2
     first, *lines = capsys.readouterr().err.splitlines()
     assert first == f"{file}:"
     assert [line.partition(": got ")[0] for line in lines] == [
@@ -121,7 +138,7 @@ def test_with_a_file_of_wrong_settings(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_settings_that_are_not_there(capsys: pytest.CaptureFixture[str]) -> None:
-    assert estimate.main(["--photos", "5", "--settings", "nope.json"]) == 1
+    assert estimate.main(["--photos", "5", "--settings", "nope.json"]) == 2
     assert capsys.readouterr().err.startswith("nope.json: No such file or directory; expected a JSON object of ")
 
 

@@ -1,6 +1,7 @@
 """Going back to an earlier day of a lake, on tables as the steps make them."""
 
 import re
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from pyiceberg.catalog import Catalog
 
 from orchard.commands import rollback as module
 from orchard.commands.rollback import RollbackError, changes, main, rollback
+from orchard.lake.lease import alone
 from orchard.lake.tables import open_catalog, replace_run
 from tests import tables
 
@@ -136,7 +138,29 @@ def test_as_a_command(lake: Catalog, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "The lake is as day-1 left it: there is nothing to do." in capsys.readouterr().out
     with pytest.raises(SystemExit) as refused:
         main([*given, "--to", "day-2"])
-    assert refused.value.code == 1
+    assert refused.value.code == 2
+
+
+def test_a_run_that_was_killed(lake: Catalog, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A later run ended it; what it had found is not known any more."""
+    replace_run(lake, "orchard", {"extractor_id": "e", "run_id": "killed", "ended_at": datetime.now(UTC)})
+    assert main(["--lake", str(tmp_path)]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.endswith(" UTC  killed  - added, - changed, - deleted")
+
+
+def test_a_lake_at_work_and_a_copy_exit_differently(
+    lake: Catalog, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path.with_name("copy")
+    shutil.copytree(tmp_path, copy)
+    for folder, code, expected in (
+        (tmp_path, 1, "Another run works on the lake"),
+        (copy, 2, f"The lake {copy} was copied or moved"),
+    ):
+        with alone(str(tmp_path), "test"), pytest.raises(SystemExit) as refused:
+            main(["--lake", str(folder), "--to", "day-1", "--yes"])
+        assert (refused.value.code, capsys.readouterr().err[: len(expected)]) == (code, expected)
 
 
 @pytest.mark.parametrize("there", [False, True])
@@ -146,7 +170,7 @@ def test_where_there_is_no_lake_none_is_made(there: bool, tmp_path: Path, capsys
         folder.mkdir()
     with pytest.raises(SystemExit) as refused:
         main(["--lake", str(folder)])
-    assert refused.value.code == 1
+    assert refused.value.code == 2
     assert capsys.readouterr().err.startswith(f"There is no lake at {folder}, database orchard: no run has written")
     assert [*tmp_path.rglob("*")] == ([folder] if there else [])
 

@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 from pyiceberg.catalog import Catalog
+from pyiceberg.expressions import EqualTo
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.transforms import IdentityTransform
@@ -278,6 +279,24 @@ def test_a_prefix_that_moved_is_told_and_taken_out(place: Place) -> None:
         **{f"new/Apple/{i}.jpg": "add" for i in range(3)},
         **{f"old/Apple/{i}.jpg": "delete" for i in range(3)},
     }
+
+
+def test_taken_out_once_more(place: Place) -> None:
+    """As after an interruption. What the lake never held is refused, and so is another extractor's."""
+    place.fill("old/Apple/1.jpg", "older/Apple/1.jpg", "other/Pear/1.jpg")
+    place.know(["old/Apple/1.jpg", "other/Pear/1.jpg"])
+    place.remove("old/Apple/1.jpg")
+    place.find("r1", "other", taken_out=f"{place.top}old")
+    embeddings = place.catalog.load_table((place.database, "embeddings"))
+    embeddings.delete(EqualTo("uri", f"{place.top}old/Apple/1.jpg"))  # as step 1 would have
+    again = place.find("r2", "other", taken_out=f"{place.top}old")
+    assert again.nothing
+    assert again.notes == (
+        f"The lake holds no photo under {place.top}old/ any more: an earlier run has taken them out.",
+    )
+    for prefix, extractor in (("older", "e1"), ("ol", "e1"), ("old", "e2")):
+        with pytest.raises(ValueError, match=r"expected a prefix to take out that the lake holds photos under"):
+            place.find("r3", "other", taken_out=f"{place.top}{prefix}", extractor=extractor)
 
 
 def test_labels_of_an_older_lake_are_spelt_anew(disk: Place) -> None:

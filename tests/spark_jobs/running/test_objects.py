@@ -258,6 +258,26 @@ class TestReadWhole:
         path.write_bytes(b"artefact")
         assert objects.read_whole(str(path)) == b"artefact"
 
+    @pytest.mark.parametrize(
+        "address",
+        ["file://{}/a b%20.jpg", "file:{}/a%20b%2520.jpg", "file://localhost{}/a b%20.jpg", "file://{}/a%20b%2520.jpg"],
+    )
+    def test_an_address_as_browsers_write_it(self, address: str, tmp_path: Path) -> None:
+        (tmp_path / "a b%20.jpg").write_bytes(b"decoded")
+        assert objects.read_whole(address.format(tmp_path)) == b"decoded"
+
+    def test_the_name_as_it_stands_comes_first(self, tmp_path: Path) -> None:
+        for name in ("a b.jpg", "a%20b.jpg"):
+            (tmp_path / name).write_bytes(name.encode())
+        for begin in ("", "file:", "file://"):
+            assert objects.read_whole(f"{begin}{tmp_path}/a%20b.jpg") == b"a%20b.jpg"
+
+    @pytest.mark.parametrize("address", ["https://example.org/a.jpg", "gs://b/a.jpg", "file://elsewhere/a.jpg"])
+    def test_other_addresses(self, address: str) -> None:
+        expected = FileNotFoundError if address.startswith("file") else objects.AddressError
+        with pytest.raises(expected):
+            objects.read_whole(address)
+
     def test_a_bucket(self, aws: Any, bucket: str) -> None:
         aws.client("s3").put_object(Bucket=bucket, Key="artefacts/x.zip", Body=b"artefact")
         assert objects.read_whole(f"s3://{bucket}/artefacts/x.zip") == b"artefact"
