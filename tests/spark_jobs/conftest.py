@@ -99,14 +99,28 @@ def _job_of_others(folder: Path, rendered: NDArray[np.uint8]) -> dict[str, Any]:
         np.save(pixels, resized(rendered, ARCHITECTURES[name].input_size))
         if isinstance(ARCHITECTURES[name].origin, KerasApplication):
             oracles[name] = {"export": name, "architecture": name, "weights": None, "pixels": str(pixels)}
+    draw_photos(folder, rendered)
+    int8 = ["--precision", "int8", "--calibrate", str(folder / "photos")]
+    views_in_int8 = {"views in int8": ["mobilenet_v2", "--weights", "random:0", *LOOK, *int8]}
+    for side in VIEWS:
+        np.save(folder / f"{side}.npy", resized(rendered[:2], (side, side)))
     convnext = {"export": "convnext_tiny", "views": [str(folder / "convnext_tiny-pixels.npy")]}
     return {
-        "exports": {name: [name, "--weights", "random:0"] for name in OTHERS},
+        "exports": {name: [name, "--weights", "random:0"] for name in OTHERS} | views_in_int8,
         "save_weights": {},
         "tensorflow": {"convnext_tiny by tensorflow": convnext},  # has layers of its own, which a saved model names
         "oracles": oracles,
         "maps": {},
     }
+
+
+def draw_photos(folder: Path, rendered: NDArray[np.uint8]) -> None:
+    """Draw photos to calibrate with."""
+    for number, pixels in enumerate(np.repeat(rendered, 3, axis=0)):
+        photo = folder / "photos" / f"label-{number % 2}" / f"{number}.png"
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.roll(pixels, 11 * number, axis=0)).save(photo)
+    (folder / "photos" / "notes.txt").write_text("not a photo")
 
 
 VIEWS = (96, 64)
@@ -115,11 +129,7 @@ LOOK = ["--views", ",".join(map(str, VIEWS)), "--mirror", "--feature", "sqrt"]
 
 def _job(folder: Path, rendered: NDArray[np.uint8], real_photos: list[Path]) -> dict[str, Any]:
     np.save(folder / "rendered.npy", rendered)
-    for number, pixels in enumerate(np.repeat(rendered, 3, axis=0)):
-        photo = folder / "photos" / f"label-{number % 2}" / f"{number}.png"
-        photo.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.roll(pixels, 11 * number, axis=0)).save(photo)
-    (folder / "photos" / "notes.txt").write_text("not a photo")
+    draw_photos(folder, rendered)
     saved = {"efficientnet_b0": str(folder / "saved.weights.h5")}
     lite0 = checkpoint(ARCHITECTURES["efficientnet_lite0"].origin)
     int8 = ["--precision", "int8", "--calibrate"]
@@ -139,9 +149,6 @@ def _job(folder: Path, rendered: NDArray[np.uint8], real_photos: list[Path]) -> 
             "no network": ["mobilenet_v2"],
             "int8": ["mobilenet_v2", "--weights", "random:0", *int8, str(folder / "photos")],
             "views": ["mobilenet_v2", "--weights", "random:0", *LOOK],
-            "views in int8": ["mobilenet_v2", "--weights", "random:0", *LOOK, *int8, str(folder / "photos")],
-            "sqrt": ["mobilenet_v2", "--weights", "random:0", "--feature", "sqrt"],
-            "mirror": ["mobilenet_v2", "--weights", "random:0", "--mirror"],
         },
         "save_weights": saved,
         "tensorflow": {

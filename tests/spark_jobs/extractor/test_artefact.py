@@ -45,10 +45,19 @@ def test_bytes_and_back():
         {"preprocessing": "other"},
         {"weights_sha256": "34cd"},
         {"quantised_sha256": "56ef"},
+        {"views": ((3, 2), (6, 4))},
+        {"mirror": True},
+        {"feature": "sqrt"},
     ],
 )
 def test_whatever_decides_the_numbers_is_in_the_id(change):
     assert replace(SPEC, **change).extractor_id != SPEC.extractor_id
+
+
+def test_views_are_read_as_they_were_written():
+    several = replace(TINY, spec=replace(SPEC, views=((3, 2), (6, 4)), mirror=True, feature="sqrt"))
+    read = Extractor.from_bytes(several.to_bytes())
+    assert (read.spec, read.views, TINY.views) == (several.spec, ((3, 2), (6, 4)), ((3, 2),))
 
 
 def test_the_id_says_what_it_is_and_not_where_it_was_made():

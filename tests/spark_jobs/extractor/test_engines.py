@@ -157,9 +157,6 @@ def test_views_mirror_and_feature_are_the_mean_of_square_roots(exported):
     agree(exported.keras("views by tensorflow"), expected)
     look = Look(extractor.views, mirror=True, feature="sqrt")
     np.testing.assert_allclose(merge(look, means), expected, rtol=1e-6)
-    int8 = Extractor.load(exported.artefact("views in int8"))
-    assert (int8.views, int8.spec.weights_sha256) == (extractor.views, extractor.spec.weights_sha256)
-    assert cosines(open_engine(int8).embed(views), expected).min() > 0.9
 
 
 def test_a_photo_is_decoded_at_each_view(exported):
@@ -170,3 +167,11 @@ def test_a_photo_is_decoded_at_each_view(exported):
     np.testing.assert_array_equal(found[0], photos.decode(extractor.test_image, (96, 96)))
     alone = photos.decode(extractor.test_image, (64, 64))
     assert np.abs(found[1].astype(int) - alone).mean() < 2
+
+
+@pytest.mark.long
+def test_views_in_int8(exported, others):
+    f32, int8 = Extractor.load(exported.artefact("views")), Extractor.load(others.artefact("views in int8"))
+    assert (int8.views, int8.spec.weights_sha256) == (f32.views, f32.spec.weights_sha256)
+    views = list(zip(*(np.load(others.folder / f"{side}.npy") for side in VIEWS), strict=True))
+    assert cosines(open_engine(int8).embed(views), open_engine(f32).embed(views)).min() > 0.9
