@@ -119,11 +119,11 @@ def test_bf16_is_refused(extractor, monkeypatch):
 
 
 def test_another_decoder_is_refused(extractor, monkeypatch):
-    def decode(data, size):
-        with Image.open(io.BytesIO(data)) as image:
-            return np.asarray(image.resize(size, Image.Resampling.BICUBIC))  # from the full scale
+    def decode_views(data, sizes):
+        with Image.open(io.BytesIO(data)) as image:  # from the full scale
+            return tuple(np.asarray(image.resize(size, Image.Resampling.BICUBIC)) for size in sizes)
 
-    monkeypatch.setattr(photos, "decode", decode)
+    monkeypatch.setattr(photos, "decode_views", decode_views)
     with pytest.raises(ExtractorError, match="wrong embedding of its test image"):
         open_engine(extractor)
 
@@ -166,7 +166,7 @@ def test_a_photo_is_decoded_at_each_view(exported):
     # The same as alone, but for the scale at which a JPEG is decoded: that of the largest.
     np.testing.assert_array_equal(found[0], photos.decode(extractor.test_image, (96, 96)))
     alone = photos.decode(extractor.test_image, (64, 64))
-    assert np.abs(found[1].astype(int) - alone).mean() < 2
+    assert np.abs(found[1].astype(int) - alone).mean() < 4
 
 
 @pytest.mark.long
