@@ -19,7 +19,7 @@ from spark_jobs.exact.accuracy import Accuracy
 from spark_jobs.exact.moments import Moments
 from spark_jobs.exact.recogniser import Recogniser
 from spark_jobs.extractor import photos
-from spark_jobs.extractor.architectures import ARCHITECTURES, FEATURES, Architecture, Look
+from spark_jobs.extractor.architectures import ARCHITECTURES, FEATURES, Architecture, Look, read_views
 from spark_jobs.extractor.artefact import ExtractorError, FloatArray
 from spark_jobs.extractor.looks import Network, merge
 from spark_jobs.running.output import end
@@ -181,7 +181,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("photos", type=Path, metavar="PHOTOS", help="a folder of photos, a folder a label")
     parser.add_argument("architectures", nargs="+", metavar="ARCHITECTURE", help=f"of {', '.join(ARCHITECTURES)}")
     parser.add_argument("--weights", default="imagenet", help="as of export_extractor; of a FILE for one architecture")
-    parser.add_argument("--views", default="", metavar="SIDES", help="as of export_extractor (default: the network's)")
+    parser.add_argument(
+        "--views", type=read_views, default=(), metavar="SIDES", help="as of export_extractor (default: the network's)"
+    )
     parser.add_argument("--mirror", action="store_true", help="show what it does, too")
     parser.add_argument(
         "--unseen", type=Path, metavar="PHOTOS", help="photos to judge the recogniser of PHOTOS by, too"
@@ -195,10 +197,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(HEAD + ("  of --unseen" if unseen else ""))
         for name in args.architectures:
             architecture = ARCHITECTURES[name]
-            sizes = [(int(side), int(side)) for side in args.views.split(",")] if args.views else []
-            found = choices(
-                architecture, args.weights, sizes or [architecture.input_size], judged, unseen, mirror=args.mirror
-            )
+            sizes = args.views or (architecture.input_size,)
+            found = choices(architecture, args.weights, sizes, judged, unseen, mirror=args.mirror)
             for choice in found:
                 print(row(choice), flush=True)
     except ExtractorError as error:

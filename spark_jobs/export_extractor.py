@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from spark_jobs.extractor import photos, quantisation
-from spark_jobs.extractor.architectures import ARCHITECTURES, DEFAULT, FEATURES, Architecture, Look
+from spark_jobs.extractor.architectures import ARCHITECTURES, DEFAULT, FEATURES, Architecture, Look, read_views
 from spark_jobs.extractor.artefact import Extractor, ExtractorError, FloatArray, Spec
 from spark_jobs.extractor.engines import open_engine
 from spark_jobs.extractor.keras_models import build, to_openvino
@@ -30,7 +30,6 @@ from spark_jobs.extractor.keras_models import build, to_openvino
 # OpenVINO and Keras differ in the order of their additions only: 1 - 2e-11 at worst over 2,810 photos.
 F32_TOLERANCE = 0.99999
 F32_NORM_TOLERANCE = 1e-3
-SIDES = (32, 1024)  # of a view, in pixels
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,7 +68,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--views",
-        type=_views,
+        type=read_views,
         default=(),
         metavar="SIDES",
         help="see each photo at several input sizes, as 224,320,448 (sides in pixels), merged by their mean",
@@ -89,15 +88,6 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     if args.precision == "f32" and args.calibrate is not None:
         parser.error("--calibrate PHOTOS goes with --precision int8; f32 needs no calibration")
     return args
-
-
-def _views(sides: str) -> tuple[tuple[int, int], ...]:
-    found = [int(side) if side.isdecimal() else 0 for side in sides.split(",")]
-    if not all(SIDES[0] <= side <= SIDES[1] for side in found) or len(set(found)) < len(found):
-        raise argparse.ArgumentTypeError(
-            f"got {sides!r}; expected different sides from {SIDES[0]} to {SIDES[1]} pixels, as in 224,320,448"
-        )
-    return tuple((side, side) for side in found)
 
 
 def export(architecture: Architecture, model: Any, look: Look | None = None) -> Extractor:

@@ -4,6 +4,7 @@ An entry says where its network comes from. Nothing here imports tensorflow: the
 extractor is exported. docs/recognition.md has what each costs, and how good it is.
 """
 
+import argparse
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -51,6 +52,7 @@ class Architecture:
 
 
 FEATURES = ("sqrt",)
+SIDES = (32, 1024)  # of a view, in pixels
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,16 @@ class Look:
     def sizes(self, architecture: Architecture) -> tuple[tuple[int, int], ...]:
         """Width and height of each view."""
         return self.views or (architecture.input_size,)
+
+
+def read_views(sides: str) -> tuple[tuple[int, int], ...]:
+    """Read the option ``--views``, ``224,320,448``, for argparse."""
+    found = [int(side) if side.isdecimal() else 0 for side in sides.split(",")]
+    if not all(SIDES[0] <= side <= SIDES[1] for side in found) or len(set(found)) < len(found):
+        raise argparse.ArgumentTypeError(
+            f"got {sides!r}; expected different sides from {SIDES[0]} to {SIDES[1]} pixels, as in 224,320,448"
+        )
+    return tuple((side, side) for side in found)
 
 
 DEFAULT = "mobilenet_v2"
