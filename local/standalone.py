@@ -18,7 +18,7 @@ from local.guarded import Guarded
 from local.stack import free_port
 
 _ROOT = Path(__file__).parent.parent
-_TRIES = 4  # of a call that Airflow's server could not answer
+_TRIES = 10  # of a call that Airflow's server could not answer
 _START_SECONDS = 300
 USER = "admin"
 

@@ -48,7 +48,9 @@ def divide(lake: Lake, run_id: str, extractor_id: str, before: Moments | None, o
         earlier = lake.table("embeddings", extractor_id=extractor_id).where(run_in(newest))
         earlier = earlier.join(F.broadcast(mine.select("label").distinct()), "label", "left_semi")
         rows = rows.union(earlier.select("uri", "label", "embedding", F.lit(False).alias("mine")))
-    rows = rows.repartition("label").sortWithinPartitions("label", "uri").persist(StorageLevel.DISK_ONLY)
+    # A number of its own: what is kept is not coalesced, and a cluster's default is 200 tasks, each with its Python.
+    tasks = lake.spark.sparkContext.defaultParallelism
+    rows = rows.repartition(tasks, "label").sortWithinPartitions("label", "uri").persist(StorageLevel.DISK_ONLY)
     try:
         spreads = rows.mapInArrow(_spread, "trace double, photos bigint, labels bigint").groupBy().sum().collect()[0]
         trace, photos, labels = (value or 0 for value in spreads)

@@ -131,6 +131,28 @@ def test_days_of_growth(small_artefact: Path, tmp_path: Path, run_local: RunLoca
     nearest = one["neighbours"][0]
     assert nearest["distance"] == pytest.approx(0.0, abs=1e-3)
     assert nearest["label"] == "Apple"
+    assert (one["parents"], one["labels"][0]["label"]) == ([], "Apple")
+    # A hierarchy needs no run: answers add up by parent at once.
+    (tmp_path / "fruits.csv").write_text("label,parent\nLemon,Citrus\nOrange,Citrus\nFig,Moraceae\n")
+    same = call("run_local", photos, *meant, "--hierarchy", tmp_path / "fruits.csv")
+    assert "nothing to do" in same.stdout
+    assert "fruits.csv: 3 labels have a parent, one of 2." in same.stderr
+    answer = call("recognise", paths[2], "--lake", lake, "--json")
+    (by_parent,) = json.loads(answer.stdout)
+    assert by_parent["labels"] == one["labels"]
+    chances = {label["label"]: label["probability"] for label in one["labels"]}
+    best = max(("Lemon", "Orange"), key=lambda name: chances[name])
+    apple, citrus = by_parent["parents"]
+    assert apple == {"parent": "Apple", "probability": chances["Apple"], "best": one["labels"][0]}
+    assert citrus == {
+        "parent": "Citrus",
+        "probability": pytest.approx(chances["Lemon"] + chances["Orange"]),
+        "best": {"label": best, "probability": chances[best]},
+    }
+    said = call("recognise", paths[2], "--lake", lake).stdout.splitlines()[0]
+    assert said == (
+        f"{paths[2]}: Apple {chances['Apple']:.1%}, Citrus {citrus['probability']:.1%} ({best} {chances[best]:.1%})"
+    )
     bad = call("recognise", photos / "Apple Red" / "bad.jpg", "--lake", lake)
     assert bad.returncode == 2
     assert "bad.jpg: not an image" in bad.stderr

@@ -107,6 +107,17 @@ def test_parents_are_judged_by_the_sum_of_their_labels(lake: Lake, tmp_path: Pat
     assert judged.folds.right < right < len(uris)  # else nothing was tried
 
 
+def test_no_more_tasks_than_there_are_slots(lake: Lake) -> None:
+    """Each starts a Python: of a cluster's default, 200, a small day would wait for most."""
+    uris, labels, embeddings = bursts(labels=3, bursts=6, shots=2, apart=30.0)
+    lake.spark.conf.set("spark.sql.shuffle.partitions", "200")
+    fold_in(lake, "r1", uris, labels, embeddings)
+    sums = totals.update(lake, "r1", EXTRACTOR)
+    assert sums is not None and sums.photos is not None
+    assert sums.photos.rdd.getNumPartitions() == lake.spark.sparkContext.defaultParallelism
+    sums.photos.unpersist()
+
+
 def test_a_label_that_is_new_is_not_judged_by_the_recogniser_before(lake: Lake) -> None:
     uris, labels, embeddings = bursts(labels=3, bursts=6, shots=2, apart=30.0)
     known = [i for i, label in enumerate(labels) if label != "label-2"]
