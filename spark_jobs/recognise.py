@@ -7,7 +7,7 @@ import argparse
 import heapq
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import And, EqualTo
 
+from orchard.lake import parents
 from orchard.lake.tables import asking_aws, existing_catalog, table_or_none
 from spark_jobs.exact.basis import Basis
+from spark_jobs.exact.families import Families
 from spark_jobs.exact.recogniser import Recogniser
 from spark_jobs.extractor import photos
 from spark_jobs.extractor.artefact import Extractor, ExtractorError
@@ -45,6 +47,15 @@ class Label:
 
 
 @dataclass(frozen=True)
+class Parent:
+    """A parent of labels, the sum of their probabilities, and the most probable of them."""
+
+    parent: str
+    probability: float
+    best: Label
+
+
+@dataclass(frozen=True)
 class Neighbour:
     """A photo of the lake, and how far its coordinates are (Euclidean)."""
 
@@ -55,11 +66,15 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Recognised:
-    """The answer for one photo: the most probable labels first, the nearest neighbours first."""
+    """The answer for one photo: the most probable labels first, the nearest neighbours first.
+
+    `parents` are the most probable ones; empty where the lake has no hierarchy.
+    """
 
     photo: str
     labels: tuple[Label, ...]
     neighbours: tuple[Neighbour, ...]
+    parents: tuple[Parent, ...] = ()
 
 
 class LakeError(RuntimeError):
@@ -105,13 +120,26 @@ def recognise(
         return [], errors
     embeddings = np.stack([embedding for _, embedding in rows])
     probabilities = recogniser.probabilities(embeddings)
+    hierarchy = parents.read(catalog, location.database)
     neighbours = _nearest(catalog, location.database, extractor.extractor_id, embeddings)
     answers = []
     for (name, _), chances, near in zip(rows, probabilities, neighbours, strict=True):
         best = np.argsort(-chances, kind="stable")[:LABELS]
         labels = tuple(Label(recogniser.labels[i], float(chances[i])) for i in best)
-        answers.append(Recognised(name, labels, tuple(near)))
+        of = _parents(recogniser.labels, chances, hierarchy) if hierarchy else ()
+        answers.append(Recognised(name, labels, tuple(near), of))
     return answers, errors
+
+
+def _parents(labels: Sequence[str], chances: NDArray[np.float64], hierarchy: Mapping[str, str]) -> tuple[Parent, ...]:
+    """Add up the probabilities of one photo's labels by parent."""
+    families = Families.of(labels, hierarchy)
+    sums = families.probabilities(chances[None])[0]
+    found = []
+    for i in np.argsort(-sums, kind="stable")[:LABELS]:
+        best = int(np.argmax(np.where(families.membership[:, i] > 0, chances, -1.0)))
+        found.append(Parent(families.parents[i], float(sums[i]), Label(labels[best], float(chances[best]))))
+    return tuple(found)
 
 
 def _embed(names: Sequence[str], extractor: Extractor) -> tuple[list[tuple[str, NDArray[np.float32]]], list[str]]:
@@ -179,10 +207,18 @@ def _newest(
 
 def describe(answer: Recognised) -> str:
     """Say what a photo is, for a person."""
-    labels = ", ".join(f"{label.label} {label.probability:.1%}" for label in answer.labels)
-    lines = [f"{answer.photo}: {labels}"]
+    if answer.parents:
+        said = [_said(parent.parent, parent.probability, parent.best) for parent in answer.parents]
+    else:
+        said = [f"{label.label} {label.probability:.1%}" for label in answer.labels]
+    lines = [f"{answer.photo}: {', '.join(said)}"]
     lines += [f"  {near.distance:8.3f}  {near.label}  {near.uri}" for near in answer.neighbours]
     return "\n".join(lines)
+
+
+def _said(parent: str, probability: float, best: Label) -> str:
+    """Say a parent, and the label of it; ``Apple 93.0% (Golden-Delicious 61.0%)``."""
+    return f"{parent} {probability:.1%}" + ("" if best.label == parent else f" ({best.label} {best.probability:.1%})")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -52,6 +52,8 @@ class Reduced:
     shrinkage: float | None = None
     accuracy_before: Accuracy = field(default_factory=Accuracy)  # see `spark_jobs.tables.recognisers.Judgement`
     accuracy_folds: Accuracy = field(default_factory=Accuracy)
+    accuracy_before_parent: Accuracy = field(default_factory=Accuracy)
+    accuracy_folds_parent: Accuracy = field(default_factory=Accuracy)
     near_twins: int = 0
     worst: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
@@ -78,6 +80,8 @@ def reduce_run(lake: Lake, run_id: str, extractor_id: str, options: Options) -> 
         shrinkage=recogniser.shrinkage,
         accuracy_before=judgement.before,
         accuracy_folds=judgement.folds,
+        accuracy_before_parent=judgement.before_parent,
+        accuracy_folds_parent=judgement.folds_parent,
         near_twins=judgement.near_twins,
         worst=judgement.worst,
     )

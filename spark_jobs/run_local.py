@@ -23,11 +23,12 @@ from spark_jobs.tables import shell  # first: see there
 # isort: split
 from pyarrow.fs import LocalFileSystem
 
-from orchard.lake import accuracy, ledger
+from orchard.lake import accuracy, ledger, parents
 from orchard.lake.home import demand_name, demand_room
 from orchard.lake.lease import AtWorkError, alone
 from orchard.lake.tables import RUNS, ConflictError, asking_aws, open_catalog
 from orchard.photos.discovery import Found, find
+from orchard.photos.hierarchy import NONE, Hierarchy
 from orchard.photos.label import PARENT, LabelRule, without_label
 from orchard.photos.listing import canonical_prefix, uri_prefix
 from orchard.photos.losses import MassDeletionError
@@ -70,6 +71,7 @@ def run_local(
     label: str | None = None,
     leave_out: Sequence[str] = LEAVE_OUT,
     taken_out: str | None = None,
+    hierarchy: str | None = None,
     mass_deletion_meant: bool = False,
 ) -> list[Done]:
     """Bring a lake up to date with a folder of photos.
@@ -90,6 +92,8 @@ def run_local(
         Patterns of names that are no photos (`orchard.photos.sieve`).
     taken_out : str, optional
         A folder or prefix that is not `photos`, and whose photos leave the lake.
+    hierarchy : str, optional
+        What finds the parents of labels (`Hierarchy`). Default: the lake's; a new lake has none.
 
     Returns
     -------
@@ -98,6 +102,7 @@ def run_local(
     """
     options = options or Options()
     asked_rule = None if label is None else LabelRule.parse(label)
+    asked_hierarchy = None if hierarchy is None else Hierarchy.parse(hierarchy)
     _refuse(photos, location, taken_out)
     given = None if artefact is None else shelf.load(artefact)
     shell.clean(os.environ)  # spark-submit never starts this
@@ -108,6 +113,7 @@ def run_local(
         killed = ledger.unfinished(catalog, location.database)
         in_use = ledger.label_rule(catalog, location.database) or PARENT.text
         rule = asked_rule or LabelRule.parse(in_use)
+        parents_by = asked_hierarchy or Hierarchy.parse(parents.rule(catalog, location.database) or NONE)
         run = ledger.Run(f"local-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}Z", extractor_id)
         # All that pyiceberg writes comes before Spark, which then keeps a lock on a SQLite catalog.
         started = time.monotonic()
@@ -120,6 +126,7 @@ def run_local(
             mass_deletion_meant=mass_deletion_meant,
             leave_out=leave_out,
             taken_out=taken_out,
+            hierarchy=parents_by,
         )
         seconds = time.monotonic() - started
         # A rule that changes no label is kept in `runs` by a run all the same.
@@ -292,6 +299,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         "with a group, searched in its path below PHOTOS or the bucket; default: the lake's, of a new lake parent",
     )
     parser.add_argument(
+        "--hierarchy",
+        metavar="RULE",
+        help="how a label's parent is found, such as the fruit of a variety: by a rule as --label has one, from a CSV "
+        "file (.csv, local or s3://) with the columns label and parent, or none; default: the lake's, of a new lake "
+        "none",
+    )
+    parser.add_argument(
         "--leave-out",
         action="append",
         metavar="NAME",
@@ -324,6 +338,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 label=args.label,
                 leave_out=LEAVE_OUT if args.leave_out is None else args.leave_out,
                 taken_out=args.take_out,
+                hierarchy=args.hierarchy,
                 mass_deletion_meant=args.mass_deletion_meant,
             )
     except (

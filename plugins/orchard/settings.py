@@ -4,6 +4,7 @@ A field is all of a setting: from it follow its check, what an error says of it,
 in docs/dag.md (``make docs``).
 """
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from itertools import chain
@@ -13,6 +14,8 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError, Validat
 
 from orchard.instances import INSTANCES
 from orchard.mistakes import WHOLE, Table, Texts, Whole, Written, like, mistakes, one_of, read_json, rule, wrong
+from orchard.photos.hierarchy import EXPECTED as EXPECTED_OF_HIERARCHY
+from orchard.photos.hierarchy import Hierarchy, HierarchyError
 from orchard.photos.label import EXPECTED, LabelError, LabelRule
 from orchard.photos.sieve import LEAVE_OUT
 
@@ -24,6 +27,8 @@ EU_REGIONS = (
 MOST_NODES, A_CENTURY = 1000, 36525  # beyond these a number is a slip
 # What an editor can tell of a label's rule: parent, parent/2, or a group somewhere in a regular expression.
 _LIKE_A_RULE = r"^parent(/(?!0+$)[0-9]{1,3})?$|\((?!\?)|\(\?P<"
+_IN_A_BUCKET = r"^s3://[a-z0-9.-]{3,63}/.+"
+_LIKE_A_HIERARCHY = rf"^none$|{_IN_A_BUCKET}\.[cC][sS][vV]$|{_LIKE_A_RULE}"
 BOOTSTRAPPED = "/opt/orchard/bin/python"  # as bootstrap/install.sh makes it
 _LEAST = '{"lake": "s3://bucket/lake", "prefixes": ["s3://bucket/photos"], "extractor": "<extractor_id>"}'
 
@@ -72,6 +77,17 @@ def _a_rule(label: str) -> str:
     except LabelError as error:
         raise wrong(label, EXPECTED, error.why) from error
     return label
+
+
+def _a_hierarchy(hierarchy: str) -> str:
+    """Ask for a rule that finds parents; a file must be in a bucket, where all who run the DAG find it."""
+    try:
+        file = Hierarchy.parse(hierarchy).file
+    except HierarchyError as error:
+        raise wrong(hierarchy, EXPECTED_OF_HIERARCHY, error.why) from error
+    if file and not re.match(_IN_A_BUCKET, file):
+        raise wrong(hierarchy, "a file in a bucket, s3://bucket/name.csv", "put it there")
+    return hierarchy
 
 
 def _all_groups_or_none(service: str | None, info: ValidationInfo) -> str | None:
@@ -127,6 +143,10 @@ class Settings(Written):
         "parent", json_schema_extra={"pattern": _LIKE_A_RULE},
         description="how a photo's label is found in its key: `parent`, the folder that it stands in, `parent/2` "
         "or a regular expression, see [Labels](#labels)")
+    hierarchy: Annotated[str, AfterValidator(_a_hierarchy)] = Field(
+        "none", json_schema_extra={"pattern": _LIKE_A_HIERARCHY},
+        description="how a label's parent is found (the fruit of a variety): by a rule as `label`, such as `parent/2`, "
+        "or from a CSV file in a bucket with the columns label and parent, see [Labels](#labels)")
     leave_out: tuple[str, ...] = Field(
         LEAVE_OUT, strict=False, description="names of files and folders that are no photos, `*` and `?` as in a "
         "shell; by default what other programs leave behind")

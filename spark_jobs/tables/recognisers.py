@@ -1,6 +1,6 @@
 """Recognisers: the lake's classifier, fitted anew each run, and how often it is right about photos it has not seen."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -9,6 +9,7 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 
 from spark_jobs.exact.accuracy import Accuracy, Judged, by_label
+from spark_jobs.exact.families import Families
 from spark_jobs.exact.recogniser import Recogniser
 from spark_jobs.exact.twins import FOLDS
 from spark_jobs.tables.lake import BatchTask, Lake
@@ -16,7 +17,10 @@ from spark_jobs.tables.totals import Totals
 from spark_jobs.tables.vectors import matrix
 
 WORST = 3
-_COUNTS = ("photos", "judged_before", "right_before", "judged_folds", "right_folds")
+_COUNTS = (
+    *("photos", "judged_before", "right_before", "judged_folds", "right_folds"),
+    *("right_before_parent", "right_folds_parent"),
+)
 _JUDGED = "label string, twins bigint, twin_before boolean, " + ", ".join(f"{count} bigint" for count in _COUNTS)
 
 
@@ -32,6 +36,9 @@ class Judgement:
         Of the recogniser of all other runs: of the one before this run's photos were folded in.
     folds : Accuracy
         Of recognisers of the whole lake but the photo's fold; photos with a near twin in other runs are left out.
+    before_parent, folds_parent : Accuracy
+        How often the parent of the label was right, whose probability is the sum of its labels'; of a lake without a
+        hierarchy nothing was judged.
     near_twins : int
         Photos of the run that have a near twin among the run's others, or in a run before.
     by_label : tuple of dict
@@ -41,6 +48,8 @@ class Judgement:
 
     before: Accuracy = field(default_factory=Accuracy)
     folds: Accuracy = field(default_factory=Accuracy)
+    before_parent: Accuracy = field(default_factory=Accuracy)
+    folds_parent: Accuracy = field(default_factory=Accuracy)
     near_twins: int = 0
     by_label: tuple[dict[str, str | int], ...] = ()
 
@@ -56,7 +65,7 @@ def update(
 ) -> tuple[Recogniser, Judgement]:
     """Fit the recogniser of everything, judge the run's photos, and store both, at the cost of the run's photos."""
     recogniser = Recogniser.fit(totals.total, shrinkage)
-    judgement = _judgement(totals, shrinkage)
+    judgement = _judgement(totals, shrinkage, parents(lake))
     row = {
         "extractor_id": extractor_id,
         "run_id": run_id,
@@ -72,18 +81,29 @@ def update(
     return recogniser, judgement
 
 
-def _judgement(totals: Totals, shrinkage: float | None) -> Judgement:
+def parents(lake: Lake) -> dict[str, str]:
+    """Read {label: parent} from what the control plane keeps (plugins/orchard/lake/parents.py)."""
+    if "hierarchy" not in lake.tables():
+        return {}
+    lake.demand_home("hierarchy")
+    return {row.label: row.parent for row in lake.table("hierarchy").select("label", "parent").collect()}
+
+
+def _judgement(totals: Totals, shrinkage: float | None, parents: Mapping[str, str]) -> Judgement:
     if totals.photos is None:
         return Judgement()
     judges = [
         Recogniser.fit(moments, shrinkage) if len(moments.labels) > 1 else None
         for moments in (totals.before, *(totals.held_out(fold) for fold in range(FOLDS)))
     ]
-    judged = totals.photos.mapInArrow(_judging(judges[0], judges[1:]), _JUDGED).groupBy("label", "twins")
+    judged = totals.photos.mapInArrow(_judging(judges[0], judges[1:], parents), _JUDGED).groupBy("label", "twins")
     sums = judged.agg(F.max("twin_before").alias("twin_before"), *(F.sum(count).alias(count) for count in _COUNTS))
     groups = sums.toPandas().to_dict("records")
-    before = [Judged(group["label"], group["judged_before"], group["right_before"]) for group in groups]
-    folds = [Judged(group["label"], group["judged_folds"], group["right_folds"]) for group in groups]
+    before, folds, before_parent, folds_parent = (
+        [Judged(group["label"], group[f"judged_{kind}"], group[f"right_{kind}{of}"]) for group in groups]
+        for of in ("", "_parent")
+        for kind in ("before", "folds")
+    )
     twins = sum(group["photos"] for group in groups if group["photos"] > 1 or group["twin_before"])
     labels_before, labels_folds = by_label(before), by_label(folds)
     rows = []
@@ -101,7 +121,14 @@ def _judgement(totals: Totals, shrinkage: float | None) -> Judgement:
             }
         )
     rows.sort(key=_goodness)
-    return Judgement(Accuracy.of(before), Accuracy.of(folds), int(twins), tuple(rows))
+    return Judgement(
+        Accuracy.of(before),
+        Accuracy.of(folds),
+        Accuracy.of(before_parent if parents else ()),
+        Accuracy.of(folds_parent if parents else ()),
+        int(twins),
+        tuple(rows),
+    )
 
 
 def _goodness(row: dict[str, str | int]) -> tuple[float, float]:
@@ -110,20 +137,24 @@ def _goodness(row: dict[str, str | int]) -> tuple[float, float]:
     return (right / judged, -judged) if judged else (2.0, 0.0)
 
 
-def _judging(before: Recogniser | None, folds: Sequence[Recogniser | None]) -> BatchTask:
+def _judging(before: Recogniser | None, folds: Sequence[Recogniser | None], parents: Mapping[str, str]) -> BatchTask:
     def judge(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             embeddings, fold = matrix(batch["embedding"]), batch["fold"].to_numpy()
             labels = np.asarray(batch["label"].to_pylist(), dtype=object)
             twin_before = batch["twin_before"].to_numpy(zero_copy_only=False)
-            known, right = np.zeros((2, len(batch)), bool), np.zeros((2, len(batch)), bool)
+            known, right, right_parent = np.zeros((3, 2, len(batch)), bool)
             everything = np.ones(len(batch), bool)
             parts = [(before, 0, everything), *((one, 1, (fold == i) & ~twin_before) for i, one in enumerate(folds))]
             for judge, kind, here in parts:
                 if judge is not None and here.any():
                     known[kind, here] = np.isin(labels[here], np.asarray(judge.labels, dtype=object))
                     right[kind, here] = judge.best(embeddings[here]) == labels[here]
-            counts = (np.ones(len(batch), bool), known[0], right[0], known[1], right[1])
+                    if parents:
+                        best = Families.of(judge.labels, parents).best(judge.probabilities(embeddings[here]))
+                        right_parent[kind, here] = best == [parents.get(label, label) for label in labels[here]]
+            # A parent is right only of a photo that was judged, which is one whose label is known.
+            counts = (everything, known[0], right[0], known[1], right[1], *(right_parent & known))
             yield pa.record_batch(
                 [batch["label"], batch["twins"], batch["twin_before"], *(pa.array(c.astype(np.int64)) for c in counts)],
                 names=["label", "twins", "twin_before", *_COUNTS],

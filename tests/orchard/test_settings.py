@@ -36,6 +36,7 @@ def test_all_that_can_be_said() -> None:
     """Every setting, each with another value than its default: nothing is dropped on the way."""
     said = LEAST | {
         "label": "parent/2",
+        "hierarchy": "s3://bucket/lake/fruits.csv",
         "leave_out": ["*.bak"],
         "database": "fruit",
         "region": "us-east-1",
@@ -330,6 +331,15 @@ def test_every_number_has_both_ends() -> None:
         assert "maximum" in one and {"minimum", "exclusiveMinimum"} & one.keys(), name
 
 
+@pytest.mark.parametrize(
+    "hierarchy", ["None", "", "fruits.csv", "s3://b/fruits.csv", "s3://bucket/fruits.txt", "parent/0"]
+)
+def test_hierarchies_that_cannot_be_meant(hierarchy: str) -> None:
+    assert refusal(hierarchy=hierarchy).startswith(f'Setting hierarchy: got "{hierarchy}", expected ')
+    (refused,) = jsonschema.Draft202012Validator(schema()).iter_errors(LEAST | {"hierarchy": hierarchy})
+    assert list(refused.path) == ["hierarchy"]
+
+
 @pytest.mark.parametrize("rule", ["Parent", "parent/x", "parent/0", "parent/1000", "parents", "(?:a)b"])
 def test_the_schema_refuses_a_rule_of_labels_that_cannot_be_meant(rule: str) -> None:
     (refused,) = jsonschema.Draft202012Validator(schema()).iter_errors(LEAST | {"label": rule})
@@ -343,6 +353,13 @@ def test_a_whole_number_may_be_written_with_a_point() -> None:
 
 
 def test_a_rule_of_labels_that_cannot_be_meant() -> None:
+    assert refusal(hierarchy="fruits.csv") == (
+        'Setting hierarchy: got "fruits.csv", expected a file in a bucket, s3://bucket/name.csv; put it there.'
+    )
+    assert refusal(hierarchy="parent/0") == (
+        'Setting hierarchy: got "parent/0", expected none, the name of a CSV file with the columns label and parent, '
+        "or a rule as labels have one: parent/2, or a regular expression with a group: levels are counted from 1."
+    )
     assert refusal(label="parent/0") == (
         'Setting label: got "parent/0", expected parent, parent/2 (or another number of levels up, from 1), or a '
         "regular expression with a group, such as ([^/_]+)_[^/]*$; levels are counted from 1."
@@ -360,6 +377,7 @@ def test_nothing_is_asked_beside_what_is_wrong_itself() -> None:
 GOOD = {
     "outside_eu": st.booleans(),
     "region": st.sampled_from([*EU_REGIONS, "us-east-1"]),
+    "hierarchy": st.sampled_from(["none", "parent/2", "s3://bucket/lake/a b.CSV", "([a-z]+)"]),
     "label": st.sampled_from(["parent", "parent/2", "parent/007", r"([^/_]+)_[^/]*$", "(?P<label>x)", r"\((?:a)(b)"]),
     "components": st.none() | st.integers(1, 2000) | st.just(8.0),
     "variance": st.none() | st.floats(0, 1, exclude_min=True) | st.just(1),

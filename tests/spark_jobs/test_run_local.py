@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 
 from orchard.commands.rollback import main as rollback
+from orchard.lake import parents
 from orchard.lake.ledger import behind, label_rule
 from orchard.lake.sums import Sums, sums
 from orchard.lake.tables import open_catalog, replace_run
@@ -131,6 +132,28 @@ def test_days_of_growth(small_artefact: Path, tmp_path: Path, run_local: RunLoca
     nearest = one["neighbours"][0]
     assert nearest["distance"] == pytest.approx(0.0, abs=1e-3)
     assert nearest["label"] == "Apple"
+    assert (one["parents"], one["labels"][0]["label"]) == ([], "Apple")
+    # A hierarchy needs no run: answers add up by parent at once.
+    (tmp_path / "fruits.csv").write_text("label,parent\nLemon,Citrus\nOrange,Citrus\nFig,Moraceae\n")
+    same = call("run_local", photos, *meant, "--hierarchy", tmp_path / "fruits.csv")
+    assert "nothing to do" in same.stdout
+    assert parents.read(catalog, "orchard") == {"Lemon": "Citrus", "Orange": "Citrus", "Fig": "Moraceae"}
+    answer = call("recognise", paths[2], "--lake", lake, "--json")
+    (by_parent,) = json.loads(answer.stdout)
+    assert by_parent["labels"] == one["labels"]
+    chances = {label["label"]: label["probability"] for label in one["labels"]}
+    best = max(("Lemon", "Orange"), key=lambda name: chances[name])
+    apple, citrus = by_parent["parents"]
+    assert apple == {"parent": "Apple", "probability": chances["Apple"], "best": one["labels"][0]}
+    assert citrus == {
+        "parent": "Citrus",
+        "probability": pytest.approx(chances["Lemon"] + chances["Orange"]),
+        "best": {"label": best, "probability": chances[best]},
+    }
+    said = call("recognise", paths[2], "--lake", lake).stdout.splitlines()[0]
+    assert said == (
+        f"{paths[2]}: Apple {chances['Apple']:.1%}, Citrus {citrus['probability']:.1%} ({best} {chances[best]:.1%})"
+    )
     bad = call("recognise", photos / "Apple Red" / "bad.jpg", "--lake", lake)
     assert bad.returncode == 2
     assert "bad.jpg: not an image" in bad.stderr

@@ -18,6 +18,7 @@ from orchard.form import Wishes
 from orchard.lake import ledger, sums
 from orchard.lake.lease import Lease
 from orchard.photos.discovery import find
+from orchard.photos.hierarchy import Hierarchy
 from orchard.photos.label import LabelRule
 from orchard.photos.losses import MassDeletionError
 from orchard.plan import Plan, reason, safe_run_id, step_options
@@ -56,7 +57,8 @@ def make_plan(dag_id: str, dag_run_id: str, params: Mapping[str, Any]) -> Plan:
     except ValueError as error:
         raise AirflowFailException(str(error)) from error
     s3 = aws.client("s3", settings.region)
-    for address in (settings.root, *settings.prefixes):
+    hierarchy = Hierarchy.parse(settings.hierarchy)
+    for address in (settings.root, *settings.prefixes, *filter(None, [hierarchy.file])):
         check_bucket(s3, address)
     _check_artefact(s3, settings.root, extractor_id)
     catalog = aws.catalog(settings.root, settings.database, settings.region)
@@ -76,6 +78,7 @@ def make_plan(dag_id: str, dag_run_id: str, params: Mapping[str, Any]) -> Plan:
                 limit=wishes.limit,
                 leave_out=settings.leave_out,
                 taken_out=wishes.take_out,
+                hierarchy=hierarchy,
                 s3=s3,
                 write=not wishes.plan_only,
             )

@@ -85,6 +85,7 @@ BATCHES = _schema(
     # New columns stand at the end: older tables get them when they are opened.
     label_rule=StringType(),  # by which label was found
 )
+HIERARCHY = _schema(label=StringType(), parent=StringType(), rule=StringType())  # see orchard.lake.parents
 RUNS = _schema(
     run_id=StringType(),
     extractor_id=StringType(),
@@ -277,6 +278,15 @@ def append(table: Table, chunks: Iterable[pa.Table]) -> int:
                 transaction.append(chunk)
                 rows += chunk.num_rows
     return rows
+
+
+def replace_all(table: Table, rows: pa.Table) -> None:
+    """Replace all rows of a small table in one commit."""
+    with _told(table):
+        if next(iter(table.scan().plan_files()), None) is None:  # as below
+            table.append(rows)
+        else:
+            table.overwrite(rows)
 
 
 def replace_run(catalog: Catalog, database: str, row: Mapping[str, Any]) -> None:

@@ -17,8 +17,10 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import And, EqualTo, Not, Or, StartsWith
 from pyiceberg.table import Table
 
+from orchard.lake import parents
 from orchard.lake.scratch import scratch
 from orchard.lake.tables import append, table_or_none
+from orchard.photos.hierarchy import Hierarchy, Seen
 from orchard.photos.label import PARENT, LabelRule
 from orchard.photos.listing import SCHEMA, canonical_prefix, list_photos
 from orchard.photos.losses import check_losses
@@ -119,6 +121,7 @@ def find(
     limit: int | None = None,
     leave_out: Sequence[str] = LEAVE_OUT,
     taken_out: str | None = None,
+    hierarchy: Hierarchy | None = None,
     s3: Any = None,
     write: bool = True,
 ) -> Found:
@@ -139,6 +142,8 @@ def find(
         Patterns of names that are left out, `orchard.photos.sieve.OTHERS`.
     taken_out : str, optional
         A prefix, none of `prefixes`, whose photos leave the lake; `mass_deletion_meant` where some are still there.
+    hierarchy : Hierarchy, optional
+        What finds the parents of labels, which the lake's table `hierarchy` then holds; default: it stays as it is.
     s3 : S3 client of boto3, optional
         What buckets are listed with; default: boto3's own.
     write : bool
@@ -167,8 +172,11 @@ def find(
         outermost = [
             prefix for prefix in canonical if not any(prefix.startswith(other) for other in {*canonical} - {prefix})
         ]
-        sieve = Sieve(leave_out, lake)
-        with closing(list_photos(*outermost, rule=rule, client=s3, sieve=sieve)) as listing:
+        file = hierarchy.file if hierarchy else None
+        of_file = hierarchy.read_file(s3) if hierarchy and file else {}
+        seen = Seen(hierarchy.rule, rule) if hierarchy and hierarchy.rule else None
+        sieve = Sieve((*leave_out, *filter(None, [file and file.rsplit("/", 1)[-1]])), lake)
+        with closing(list_photos(*outermost, rule=seen.rule if seen else rule, client=s3, sieve=sieve)) as listing:
             db.register("listing", pa.RecordBatchReader.from_batches(SCHEMA, listing))
             db.execute("CREATE TABLE listed AS SELECT DISTINCT ON (uri) * FROM listing")
         _load_known(db, catalog, database, extractor_id, canonical)
@@ -182,8 +190,10 @@ def find(
         left = 0
         if limit is not None:
             ((left,),) = db.execute(_LEAVE, [limit]).fetchall()
-        told += notes(db, canonical, s3)
+        told += (*notes(db, canonical, s3), *(seen.notes() if seen else ()))
         if write:
+            if hierarchy:
+                _keep(catalog, database, hierarchy, seen.parents if seen else of_file, seen.labels if seen else None)
             append(batches, _batch_rows(db, run_id, extractor_id, rule))
         ((total, labelled),) = db.execute("SELECT count(*), count(label) FROM listed").fetchall()
         none = db.execute(f"SELECT uri FROM listed WHERE label IS NULL ORDER BY uri LIMIT {_EXAMPLES}").fetchall()
@@ -192,6 +202,15 @@ def find(
     listed, left_out = total + sieve.left_out.total(), dict(sorted(sieve.left_out.items()))
     counts = (listed, added, changed, deleted, left, relabelled, total - labelled)
     return Found(*counts, examples, rule.text, left_out, told)
+
+
+def _keep(
+    catalog: Catalog, database: str, hierarchy: Hierarchy, found: dict[str, str], listed: set[str] | None
+) -> None:
+    """Bring the lake's parents up to date, and say so where they change."""
+    if parents.write(catalog, database, hierarchy.text, found, listed):
+        counts = len(found), len(set(found.values()))
+        _LOG.info("Hierarchy %s: %d labels have a parent, one of %d.", hierarchy.text, *counts)
 
 
 def _fixed(

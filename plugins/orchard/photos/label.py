@@ -80,6 +80,11 @@ class LabelRule:
         return cls(text, partial(_one_spelling, partial(_group, pattern, "label" in pattern.groupindex)))
 
 
+def one_spelling(text: str) -> str | None:
+    """Give a label in its one spelling; None for one of blanks alone."""
+    return unicodedata.normalize("NFC", text).strip() or None
+
+
 def _one_spelling(find: Callable[[str], str | None], key: str) -> str | None:
     label = find(unicodedata.normalize("NFC", key))
     return label.strip() or None if label else None

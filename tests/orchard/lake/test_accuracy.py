@@ -23,13 +23,23 @@ def test_shares(part: float | None, photos: int | None, said: str | None) -> Non
 
 
 def test_columns_of_what_step_2_did() -> None:
-    did = {"near_twins": 7, "accuracy_folds": {"right": 3, "judged": 4, "share": 0.75, "low": 0.3, "high": 0.95}}
+    did = {
+        "near_twins": 7,
+        "accuracy_folds": {"right": 3, "judged": 4, "share": 0.75, "low": 0.3, "high": 0.95},
+        "accuracy_folds_parent": {"right": 4, "judged": 4, "share": 1.0, "low": 0.4, "high": 1.0},
+    }
     assert accuracy.columns(did) == {
         "near_twins": 7,
         "accuracy_folds": 0.75,
         "accuracy_folds_low": 0.3,
         "accuracy_folds_high": 0.95,
         "accuracy_folds_photos": 4,
+        "accuracy_folds_parent": 1.0,
+        "accuracy_folds_parent_low": 0.4,
+        "accuracy_folds_parent_high": 1.0,
+        "accuracy_before_parent": None,
+        "accuracy_before_parent_low": None,
+        "accuracy_before_parent_high": None,
         "accuracy_before": None,
         "accuracy_before_low": None,
         "accuracy_before_high": None,
@@ -38,3 +48,7 @@ def test_columns_of_what_step_2_did() -> None:
     assert set(accuracy.columns({})) == {*accuracy.SHARES, *accuracy.COUNTS}
     assert accuracy.told(accuracy.columns({})) == []
     assert accuracy.figure(accuracy.columns(did), "accuracy_folds") == "3 of 4 (30% to 95%)"
+    assert accuracy.told(accuracy.columns(did))[0] == (
+        "recognisers without a photo and its near twins: right about 3 of 4 (30% to 95%) of this run's photos; "
+        "about the parent of 4 of 4 (40% to 100%)"
+    )

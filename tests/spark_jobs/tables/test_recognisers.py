@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from orchard.lake import parents
+from orchard.lake.tables import open_catalog
 from spark_jobs.exact import crossvalidation, twins
+from spark_jobs.exact.accuracy import Accuracy
 from spark_jobs.exact.moments import Moments
 from spark_jobs.exact.recogniser import Recogniser
 from spark_jobs.tables import recognisers, totals
@@ -76,6 +79,32 @@ def test_spark_judges_as_one_process_does(lake: Lake, monkeypatch: pytest.Monkey
     # Without a limit of memory there is no limit of runs either; with one, the newest runs are looked through.
     monkeypatch.setattr("spark_jobs.tables.folds.EARLIER", 0)
     assert fold_in(lake, "r2", *part(old)).folds.judged == 20
+
+
+def test_parents_are_judged_by_the_sum_of_their_labels(lake: Lake, tmp_path: Path) -> None:
+    """Mistakes among the labels of one parent are none about the parent."""
+    uris, labels, embeddings = bursts(labels=6, bursts=8, shots=2, apart=0.25)
+    alone = fold_in(lake, "r1", uris, labels, embeddings)
+    assert alone.folds_parent == Accuracy()
+    of = {f"label-{i}": "even" if i % 2 == 0 else "odd" for i in range(5)}  # label-5 is its own parent
+    parents.write(open_catalog(str(tmp_path / "of fruit")), "orchard", "parent/2", of, None)
+    of_fruit = new_lake(tmp_path / "of fruit")
+    of_fruit.create_tables("embeddings", "moments", "recognisers")
+    judged = fold_in(of_fruit, "r1", uris, labels, embeddings)
+    assert (judged.folds, judged.by_label) == (alone.folds, alone.by_label)
+
+    division = crossvalidation.divide(uris, labels, embeddings)
+    right = 0
+    for number in range(twins.FOLDS):
+        here = division.folds == number
+        one = Recogniser.fit(Moments.of(embeddings[~here], np.array(labels)[~here]))
+        for label, chances in zip(np.array(labels)[here], one.probabilities(embeddings[here]), strict=True):
+            sums: dict[str, float] = {}
+            for name, chance in zip(one.labels, chances, strict=True):
+                sums[of.get(name, name)] = sums.get(of.get(name, name), 0.0) + chance
+            right += max(sums, key=lambda name: sums[name]) == of.get(label, label)
+    assert (judged.folds_parent.right, judged.folds_parent.judged) == (right, len(uris))
+    assert judged.folds.right < right < len(uris)  # else nothing was tried
 
 
 def test_no_more_tasks_than_there_are_slots(lake: Lake) -> None:
