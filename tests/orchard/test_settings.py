@@ -358,7 +358,7 @@ def test_a_rule_of_labels_that_cannot_be_meant() -> None:
     )
     assert refusal(hierarchy="parent/0") == (
         'Setting hierarchy: got "parent/0", expected none, the name of a CSV file with the columns label and parent, '
-        "or a rule as labels have one: parent/2, or a regular expression with a group: levels are counted from 1."
+        "or a rule as labels have one: parent/2, or a regular expression with a group; levels are counted from 1."
     )
     assert refusal(label="parent/0") == (
         'Setting label: got "parent/0", expected parent, parent/2 (or another number of levels up, from 1), or a '
