@@ -208,7 +208,7 @@ def _newest(
 def describe(answer: Recognised) -> str:
     """Say what a photo is, for a person."""
     if answer.parents:
-        said = [_said(parent.parent, parent.probability, parent.best) for parent in answer.parents]
+        said = [_said(parent) for parent in answer.parents]
     else:
         said = [f"{label.label} {label.probability:.1%}" for label in answer.labels]
     lines = [f"{answer.photo}: {', '.join(said)}"]
@@ -216,9 +216,10 @@ def describe(answer: Recognised) -> str:
     return "\n".join(lines)
 
 
-def _said(parent: str, probability: float, best: Label) -> str:
+def _said(one: Parent) -> str:
     """Say a parent, and the label of it; ``Apple 93.0% (Golden-Delicious 61.0%)``."""
-    return f"{parent} {probability:.1%}" + ("" if best.label == parent else f" ({best.label} {best.probability:.1%})")
+    best = "" if one.best.label == one.parent else f" ({one.best.label} {one.best.probability:.1%})"
+    return f"{one.parent} {one.probability:.1%}{best}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -126,7 +126,7 @@ class Seen:
                 self._parents[label], key=lambda one: (one is None, one)))  # fmt: skip
             yield (
                 f"Photos of the label {label!r} are under {names}: it has no parent until the rules of label and "
-                f"hierarchy tell them apart."
+                "hierarchy tell them apart."
             )
         if len(several) > 3:
             yield f"{len(several) - 3:,} more labels are under several parents, and have none."

@@ -87,7 +87,7 @@ def one_spelling(text: str) -> str | None:
 
 def _one_spelling(find: Callable[[str], str | None], key: str) -> str | None:
     label = find(unicodedata.normalize("NFC", key))
-    return label.strip() or None if label else None
+    return None if label is None else one_spelling(label)
 
 
 def _folder(levels: int, key: str) -> str | None:

@@ -1,5 +1,6 @@
 """Parents of labels: by a rule, and from a file."""
 
+import uuid
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from orchard.lake.tables import open_catalog, table_or_none
 from orchard.photos.discovery import find
 from orchard.photos.hierarchy import Hierarchy, HierarchyError
 from orchard.photos.label import LabelRule
+from tests.conftest import REGION, Aws
 
 
 @pytest.fixture
@@ -134,3 +136,13 @@ def test_what_is_no_hierarchy(text: str) -> None:
 def test_a_rule_as_labels_have_one() -> None:
     assert Hierarchy.parse("parent/2") == Hierarchy("parent/2", LabelRule.parse("parent/2"))
     assert Hierarchy.parse("s3://b/x/Fruits.CSV").file == "s3://b/x/Fruits.CSV"
+
+
+def test_a_file_in_a_bucket(aws_server: Aws) -> None:
+    s3, bucket = aws_server.client("s3"), f"fruits-{uuid.uuid4().hex[:8]}"
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    s3.put_object(Bucket=bucket, Key="lake/a b.csv", Body=b"Anjou,Pear\r\nConference,Pear\r\n")
+    held = Hierarchy.parse(f"s3://{bucket}/lake/a b.csv")
+    assert held.read_file(s3) == {"Anjou": "Pear", "Conference": "Pear"}
+    with pytest.raises(HierarchyError, match=r"none\.csv': it cannot be read \(.*NoSuchKey"):
+        Hierarchy.parse(f"s3://{bucket}/none.csv").read_file(s3)
