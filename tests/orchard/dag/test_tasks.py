@@ -6,6 +6,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from botocore.stub import Stubber
 
 from orchard.dag import tasks
+from orchard.lake import parents
 from orchard.settings import SettingsError
 from tests.plans import EXTRACTOR, SETTINGS, settings
 
@@ -79,6 +80,26 @@ def test_labels_by_the_setting(aws: Any, bucket: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr(tasks, "read_settings", lambda: chosen)
     again = tasks.make_plan("orchard_daily", "r1", {})
     assert (again.added, again.label_rule) == (2, first.label_rule) == (2, "parent/2")
+
+
+def test_parents_by_the_setting(aws: Any, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    s3, database = aws.client("s3"), bucket.replace("-", "_")
+    chosen = settings(lake=f"s3://{bucket}/lake", prefixes=(f"s3://{bucket}/photos/",), database=database)
+    for key in (f"lake/extractors/{EXTRACTOR}.zip", "photos/Apple/Gala/1.jpg", "photos/Pear/Anjou/2.jpg"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"any")
+
+    def held(run: str, hierarchy: str) -> dict[str, str]:
+        monkeypatch.setattr(tasks, "read_settings", lambda: chosen.but(hierarchy=hierarchy))
+        assert tasks.make_plan("orchard_daily", run, {}).listed >= 2
+        return parents.read(tasks.aws.catalog(chosen.root, database, chosen.region), database)
+
+    assert held("r1", "parent/2") == {"Gala": "Apple", "Anjou": "Pear"}
+    file = f"s3://{bucket}/photos/fruits.csv"
+    with pytest.raises(AirflowFailException, match=r"fruits\.csv': it cannot be read \("):
+        held("r2", file)
+    s3.put_object(Bucket=bucket, Key="photos/fruits.csv", Body=b"Gala,Malus\n")
+    assert held("r3", file) == {"Gala": "Malus"}
+    assert held("r4", "none") == {}
 
 
 def test_a_bucket_that_airflow_may_not_see(monkeypatch: pytest.MonkeyPatch) -> None:
