@@ -346,11 +346,27 @@ class LakeUnderTest:
         return self.house.wait(self.trigger(run_id, **params), seconds=seconds)
 
     def back_fill(self, days: int) -> list[str]:
-        """Start a run of orchard_daily for each of so many days, all at once; return their ids."""
+        """Start a run of orchard_daily for each of so many days, all at once; return their ids.
+
+        On SQLite, Airflow refuses a back-fill when anything else is written while it reads the DAG, which on a starved
+        machine is always: the DAG is paused meanwhile, so that no task of it starts or runs.
+        """
         dates = {"from_date": "2026-01-01T00:00:00Z", "to_date": f"2026-01-{days:02}T00:00:00Z"}
-        self.house.client.call("POST", "/backfills", json={"dag_id": DAILY, "reprocess_behavior": "completed", **dates})
+        with self._paused(DAILY):
+            self.house.client.call(
+                "POST", "/backfills", json={"dag_id": DAILY, "reprocess_behavior": "completed", **dates}
+            )
         runs = self.house.client.call("GET", f"/dags/{DAILY}/dagRuns", params={"run_type": "backfill"})["dag_runs"]
         return [str(run["dag_run_id"]) for run in runs]
+
+    @contextmanager
+    def _paused(self, dag_id: str) -> Iterator[None]:
+        busy = {"params": {"state": ["running", "queued"]}}
+        client = self.house.client
+        client.call("PATCH", f"/dags/{dag_id}", json={"is_paused": True})
+        wait_until(lambda: not client.call("GET", f"/dags/{dag_id}/dagRuns/~/taskInstances", **busy)["total_entries"])
+        yield
+        client.call("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
 
     @contextmanager
     def catalog(self) -> Iterator[Catalog]:
