@@ -143,7 +143,7 @@ def choices(
     for views in [*((size,) for size in sizes), *several]:
         for look in (Look(views, on, feature) for on in ({False, mirror}) for feature in (None, *FEATURES)):
             embeddings = merge(look, [mean for size in views for mean in seen[size].sides(look)])
-            division = crossvalidation.divide(uris, labels, embeddings)
+            division = crossvalidation.divide(uris, labels, embeddings, look.feature)
             share = None
             if unseen is not None:
                 others = merge(look, [mean for size in views for mean in seen_unseen[size].sides(look)])
