@@ -219,7 +219,7 @@ def test_two_days_of_a_real_lake(small_artefact: Path, tmp_path: Path, grow: Cal
         "Components": "12",
     }
     assert page.notes["Photos in the lake"] == "4 labels"
-    assert page.notes["Recognised"] == "0% to 56%, no near twin learnt from"
+    assert page.notes["Recognised"] == "0% to 79%, no near twin learnt from"
     assert page.tiles["Recognised"].endswith(" of 4")
     labels = page.table("Labels by their photos")
     assert labels[1][:3] == [label.name, "9", "+4"]
