@@ -2,17 +2,22 @@
 
     python -m spark_jobs.choose_extractor photos/ mobilenet_v2 --views 224,320,448
 
-Each network sees all photos once at each view; what features, mirror and several views make of that is arithmetic.
+Each network sees all photos once at each view, and once more with `--crop`; what features, mirror and several views
+make of that is arithmetic.
 """
 
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from pathlib import Path
 
+from spark_jobs.extractor import photos
 from spark_jobs.extractor.architectures import ARCHITECTURES, FEATURES, Architecture, Look, read_views
 from spark_jobs.extractor.artefact import ExtractorError
+from spark_jobs.extractor.crop import read_crop
 from spark_jobs.extractor.looks import Network
 from spark_jobs.measuring.judgement import Judgement, judge
 from spark_jobs.measuring.sample import Sample
@@ -38,8 +43,9 @@ def choices(
     unseen: Sample | None = None,
     *,
     mirror: bool = False,
+    crop: float | None = None,
 ) -> Iterator[Choice]:
-    """Measure one architecture: each view alone and all of them, each feature, and both with the mirror if asked for.
+    """Measure one architecture: each view alone and all of them, each feature, mirror and crop if asked for.
 
     Parameters
     ----------
@@ -49,17 +55,22 @@ def choices(
         Photos to judge the recogniser of `judged` by.
     """
     seen, others = {}, {}
+    crops = (None, crop) if crop else (None,)
     for size in sizes:
         network = Network.of(architecture, weights, size)
-        seen[size] = see(network, judged, mirror=mirror)
-        if unseen is not None:
-            others[size] = see(network, unseen, mirror=mirror)
+        for share in crops:
+            decode = partial(photos.decode, crop=share)
+            seen[size, share] = see(network, judged, decode, mirror=mirror)
+            if unseen is not None:
+                others[size, share] = see(network, unseen, decode, mirror=mirror)
     several = [tuple(sizes)] if len(sizes) > 1 else []
-    for views in [*((size,) for size in sizes), *several]:
-        for look in (Look(views, on, feature) for on in sorted({False, mirror}) for feature in (None, *FEATURES)):
-            parts = [seen[size] for size in views]
-            judgement = judge(look, parts, [others[size] for size in views if others])
-            yield Choice(architecture, look, rate(look, parts), judgement)
+    for views, share, on, feature in product(
+        [*((size,) for size in sizes), *several], crops, sorted({False, mirror}), (None, *FEATURES)
+    ):
+        look = Look(views, on, feature, share)
+        parts = [seen[size, share] for size in views]
+        judgement = judge(look, parts, [others[size, share] for size in views if others])
+        yield Choice(architecture, look, rate(look, parts), judgement)
 
 
 def row(choice: Choice) -> str:
@@ -71,6 +82,7 @@ def row(choice: Choice) -> str:
             *(["--views " + ",".join(str(width) for width, _ in look.views)]),
             *(["--mirror"] if look.mirror else []),
             *([f"--feature {look.feature}"] if look.feature else []),
+            *([f"--crop {look.crop:g}"] if look.crop else []),
         ]
     )
     folds = judgement.folds
@@ -91,6 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--views", type=read_views, default=(), metavar="SIDES", help="as of export_extractor (default: the network's)"
     )
     parser.add_argument("--mirror", action="store_true", help="show what it does, too")
+    parser.add_argument("--crop", type=read_crop, metavar="SHARE", help="show what that does, too: at twice the time")
     parser.add_argument(
         "--unseen", type=Path, metavar="PHOTOS", help="photos to judge the recogniser of PHOTOS by, too"
     )
@@ -104,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name in args.architectures:
             architecture = ARCHITECTURES[name]
             sizes = args.views or (architecture.input_size,)
-            found = choices(architecture, args.weights, sizes, judged, unseen, mirror=args.mirror)
+            found = choices(architecture, args.weights, sizes, judged, unseen, mirror=args.mirror, crop=args.crop)
             for choice in found:
                 print(row(choice), flush=True)
     except ExtractorError as error:

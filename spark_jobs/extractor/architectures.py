@@ -66,6 +66,7 @@ class Look:
     views: tuple[tuple[int, int], ...] = ()  # widths and heights; none: the architecture's input size alone
     mirror: bool = False
     feature: str | None = None  # sqrt: the square root, of a negative number that of its absolute value, negative
+    crop: float | None = None  # the share of a photo that is seen: spark_jobs.extractor.crop; none: all, squeezed
 
     def sizes(self, architecture: Architecture) -> tuple[tuple[int, int], ...]:
         """Width and height of each view."""
