@@ -75,20 +75,12 @@ def choices(
 
 def row(choice: Choice) -> str:
     """Write a choice as a row of a table."""
-    look, judgement = choice.look, choice.judgement
-    name = " ".join(
-        [
-            choice.architecture.name,
-            *(["--views " + ",".join(str(width) for width, _ in look.views)]),
-            *(["--mirror"] if look.mirror else []),
-            *([f"--feature {look.feature}"] if look.feature else []),
-            *([f"--crop {look.crop:g}"] if look.crop else []),
-        ]
-    )
+    judgement = choice.judgement
     folds = judgement.folds
     share = "-" if folds.share is None else f"{folds.share:.1%} ({folds.low:.0%} to {folds.high:.0%})"
     unseen = "" if judgement.unseen is None else f"  {judgement.unseen:6.1%}"
-    return f"{choice.rate:7.1f}  {share:20}  {judgement.near_twins:6,} of {folds.judged:6,}{unseen}  {name}"
+    twins = f"{judgement.near_twins:6,} of {folds.judged:6,}"
+    return f"{choice.rate:7.1f}  {share:20}  {twins}{unseen}  {choice.architecture.name} {choice.look.options}"
 
 
 HEAD = "photos/s  unseen, by folds       near twins, judged"

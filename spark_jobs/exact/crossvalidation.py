@@ -82,5 +82,5 @@ def judge(
     known, right = answers(labels, embeddings, division, shrinkage)
     counts: defaultdict[tuple[str, int], list[bool]] = defaultdict(list)
     for at in np.flatnonzero(known):
-        counts[labels[at], int(division.groups[at])].append(bool(right[at]))
+        counts[labels[int(at)], int(division.groups[at])].append(bool(right[at]))
     return Accuracy.of(Judged(label, len(found), sum(found)) for (label, _), found in counts.items())

@@ -72,6 +72,17 @@ class Look:
         """Width and height of each view."""
         return self.views or (architecture.input_size,)
 
+    @property
+    def options(self) -> str:
+        """Say it in the options of ``export_extractor``."""
+        said = {
+            "--views": ",".join(str(width) for width, _ in self.views),
+            "--feature": self.feature,
+            "--crop": self.crop and f"{self.crop:g}",
+        }
+        words = [*(f"{option} {value}" for option, value in said.items() if value), *["--mirror"][: self.mirror]]
+        return " ".join(words)
+
 
 def read_views(sides: str) -> tuple[tuple[int, int], ...]:
     """Read the option ``--views``, ``224,320,448``, for argparse."""

@@ -33,16 +33,15 @@ def test_each_choice_is_a_row(tmp_path):
     write_sample_photos(tmp_path / "others", LABELS[:3], 2, 40, 1)
     (tmp_path / "photos" / LABELS[0] / "notes.txt").write_text("not a photo")
     others = ["--unseen", tmp_path / "others"]
-    options = ["mobilenet_v2", "--weights", "random:0", "--views", "48,32", "--mirror", "--crop", "0.75"]
+    options = ["mobilenet_v2", "--weights", "random:0", "--views", "48,32", "--crop", "0.75"]
     done = choose(tmp_path / "photos", *options, *others)
     assert done.returncode == 0, done.stderr
     head, *rows = done.stdout.splitlines()
     assert head == "photos/s  unseen, by folds       near twins, judged  of --unseen"
     names = [
-        f"mobilenet_v2 --views {views}{mirror}{feature}{crop}"
+        f"mobilenet_v2 --views {views}{feature}{crop}"
         for views in ("48", "32", "48,32")
         for crop in ("", " --crop 0.75")
-        for mirror in ("", " --mirror")
         for feature in ("", " --feature sqrt")
     ]
     found = {row[match.end() :]: match for row in rows if (match := ROW.match(row))}
