@@ -10,9 +10,7 @@ from local.sample_photos import LABELS, write_sample_photos
 from spark_jobs import choose_extractor
 from tests.artefacts import MAIN_PYTHON, REPOSITORY
 
-ROW = re.compile(
-    r" *[\d.]+  (?P<share>[\d.]+)% \(\d+% to \d+%\) +(?P<twins>\d+) of +(?P<judged>\d+) +(?P<unseen>[\d.]+)%  "
-)
+ROW = re.compile(r" *[\d.]+  [\d.]+% \(\d+% to \d+%\) +(?P<twins>\d+) of +(?P<judged>\d+) +(?P<unseen>[\d.]+)%  ")
 
 
 def choose(*arguments) -> "subprocess.CompletedProcess[str]":
@@ -29,12 +27,11 @@ def choose(*arguments) -> "subprocess.CompletedProcess[str]":
 
 
 def test_each_choice_is_a_row(tmp_path):
-    write_sample_photos(tmp_path / "photos", LABELS[:3], 8, 40, 0)
-    write_sample_photos(tmp_path / "others", LABELS[:3], 2, 40, 1)
+    write_sample_photos(tmp_path / "photos", LABELS[:2], 8, 40, 0)
     (tmp_path / "photos" / LABELS[0] / "notes.txt").write_text("not a photo")
-    others = ["--unseen", tmp_path / "others"]
     options = ["mobilenet_v2", "--weights", "random:0", "--views", "48,32", "--crop", "0.75"]
-    done = choose(tmp_path / "photos", *options, *others)
+    # Judged by what it learnt from, too: that any network knows again, whatever its weights.
+    done = choose(tmp_path / "photos", *options, "--unseen", tmp_path / "photos")
     assert done.returncode == 0, done.stderr
     head, *rows = done.stdout.splitlines()
     assert head == "photos/s  unseen, by folds       near twins, judged  of --unseen"
@@ -47,9 +44,8 @@ def test_each_choice_is_a_row(tmp_path):
     found = {row[match.end() :]: match for row in rows if (match := ROW.match(row))}
     assert list(found) == names
     for match in found.values():
-        assert int(match["judged"]) <= 24  # not the notes
-        assert float(match["share"]) >= 50  # drawn apples, bananas and lemons differ by their colour alone
-        assert float(match["unseen"]) >= 50
+        assert int(match["judged"]) == 16  # not the notes
+        assert float(match["unseen"]) >= 90
 
 
 @pytest.mark.parametrize(
