@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
@@ -31,6 +31,7 @@ def test_grey_world_takes_a_tint_away():
 
 
 @given(st.integers(1, 120), st.integers(1, 120), st.integers(1, 120), st.integers(0, 9))
+@settings(deadline=None)
 def test_grey_world_of_greys_means_is_grey_and_again_the_same(red, green, blue, seed):
     pixels = np.random.default_rng(seed).integers(1, 3, (8, 8, 1)) * [red, green, blue]
     once = grey_world(pixels.astype(np.uint8))
@@ -53,11 +54,13 @@ def test_clahe_spreads_what_is_narrow_and_leaves_colours_of_one_kind():
 
 
 @given(arrays(np.uint8, (16, 24), elements=st.integers(0, 255)))
+@settings(deadline=None)
 def test_clahe_turns_with_the_picture(grey):
     np.testing.assert_allclose(equalised(grey[::-1, ::-1], 4)[::-1, ::-1], equalised(grey, 4), atol=1)
 
 
 @given(pictures)
+@settings(deadline=None)
 def test_clahe_gives_a_picture(pixels):
     assert clahe(pixels).shape == pixels.shape
     assert clahe(pixels).dtype == np.uint8
