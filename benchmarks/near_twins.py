@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     labels, embeddings = seen.labels, seen.means[0]
     print("| threshold | groups | photos with a near twin | by folds |\n|---|---|---|---|")
     for near in THRESHOLDS:
-        division = crossvalidation.divide(seen.uris, labels, embeddings, near)
+        division = crossvalidation.divide(seen.uris, labels, embeddings, near=near)
         found = crossvalidation.judge(labels, embeddings, division)
         groups = len(set(division.groups.tolist()))
         print(f"| {near} | {groups:,} | {division.near_twins:,} | {found.share or 0:.1%} |", flush=True)

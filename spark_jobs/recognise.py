@@ -23,7 +23,9 @@ from pyiceberg.expressions import And, EqualTo
 from orchard.lake import parents
 from orchard.lake.tables import asking_aws, existing_catalog, table_or_none
 from spark_jobs.exact.basis import Basis
+from spark_jobs.exact.distance import Distance
 from spark_jobs.exact.families import Families
+from spark_jobs.exact.moments import Moments
 from spark_jobs.exact.recogniser import Recogniser
 from spark_jobs.extractor import photos
 from spark_jobs.extractor.artefact import Extractor, ExtractorError
@@ -68,13 +70,22 @@ class Neighbour:
 class Recognised:
     """The answer for one photo: the most probable labels first, the nearest neighbours first.
 
-    `parents` are the most probable ones; empty where the lake has no hierarchy.
+    Attributes
+    ----------
+    parents : tuple of Parent
+        The most probable ones; empty where the lake has no hierarchy.
+    distance : float, optional
+        To the nearest label's photos, where 1 is usual: see `spark_jobs.exact.distance`.
+    known : bool
+        False of a photo that is farther than 99% of the lake's own: nothing that the lake knows, whatever the labels.
     """
 
     photo: str
     labels: tuple[Label, ...]
     neighbours: tuple[Neighbour, ...]
     parents: tuple[Parent, ...] = ()
+    distance: float | None = None
+    known: bool = True
 
 
 class LakeError(RuntimeError):
@@ -114,7 +125,10 @@ def recognise(
         known = f" of {given.extractor_id}" if given else ""
         raise LakeError(f"The lake {location.root} holds no recogniser{known}: run_local (or the DAG) makes one.")
     extractor = given or shelf.take(location.root, row["extractor_id"])
-    recogniser = Recogniser(tuple(row["labels"]), np.array(row["weights"]), np.array(row["biases"]), row["shrinkage"])
+    recogniser = Recogniser(
+        *(tuple(row["labels"]), np.array(row["weights"]), np.array(row["biases"]), row["shrinkage"]),
+        temperature=row.get("temperature") or 1.0,  # recognisers of older versions have none
+    )
     rows, errors = _embed(names, extractor)
     if not rows:
         return [], errors
@@ -122,13 +136,26 @@ def recognise(
     probabilities = recogniser.probabilities(embeddings)
     hierarchy = parents.read(catalog, location.database)
     neighbours = _nearest(catalog, location.database, extractor.extractor_id, embeddings)
+    far: float = row.get("far") or np.inf  # recognisers of few photos, and of older versions, know of no limit
+    distances = _distances(catalog, location.database, row, embeddings) if np.isfinite(far) else None
     answers = []
-    for (name, _), chances, near in zip(rows, probabilities, neighbours, strict=True):
+    for i, ((name, _), chances, near) in enumerate(zip(rows, probabilities, neighbours, strict=True)):
         best = np.argsort(-chances, kind="stable")[:LABELS]
-        labels = tuple(Label(recogniser.labels[i], float(chances[i])) for i in best)
+        labels = tuple(Label(recogniser.labels[j], float(chances[j])) for j in best)
         of = _parents(recogniser.labels, chances, hierarchy) if hierarchy else ()
-        answers.append(Recognised(name, labels, tuple(near), of))
+        distance = None if distances is None else float(distances[i])
+        answers.append(Recognised(name, labels, tuple(near), of, distance, distance is None or distance <= far))
     return answers, errors
+
+
+def _distances(
+    catalog: Catalog, database: str, recogniser: Mapping[str, Any], embeddings: NDArray[np.float32]
+) -> NDArray[np.float64] | None:
+    """Measure how far embeddings are from the lake's; None while a step is at work on the moments."""
+    row = _newest(catalog, database, "moments", recogniser["extractor_id"], run_id=recogniser["run_id"])
+    if row is None or row["total"] is None:
+        return None
+    return Distance.of(Moments.unpack(row["total"]), recogniser["shrinkage"]).to_nearest(embeddings)
 
 
 def _parents(labels: Sequence[str], chances: NDArray[np.float64], hierarchy: Mapping[str, str]) -> tuple[Parent, ...]:
@@ -207,7 +234,9 @@ def _newest(
 
 def describe(answer: Recognised) -> str:
     """Say what a photo is, for a person."""
-    if answer.parents:
+    if not answer.known:
+        said = ["nothing that the lake knows; the nearest of its photos:"]
+    elif answer.parents:
         said = [_said(parent) for parent in answer.parents]
     else:
         said = [f"{label.label} {label.probability:.1%}" for label in answer.labels]

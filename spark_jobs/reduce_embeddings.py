@@ -13,6 +13,7 @@ from spark_jobs.exact.accuracy import Accuracy
 from spark_jobs.exact.basis import Request
 from spark_jobs.exports import pictures
 from spark_jobs.exports import plain_files as exports
+from spark_jobs.running import shelf
 from spark_jobs.running.outcome import Outcome
 from spark_jobs.running.unmade import Unmade
 from spark_jobs.tables import coordinates, recognisers, totals
@@ -63,7 +64,8 @@ class Reduced:
 def reduce_run(lake: Lake, run_id: str, extractor_id: str, options: Options) -> Reduced:
     """Fold in a run in the lake's Spark session."""
     lake.create_tables("moments", "bases", "coordinates", "recognisers")
-    sums = totals.update(lake, run_id, extractor_id)
+    feature = shelf.feature(lake.location.root, extractor_id)
+    sums = totals.update(lake, run_id, extractor_id, feature)
     if sums is None:
         lake.delete("coordinates", extractor_id=extractor_id)
         _LOG.warning("The lake holds no embeddings of %s: there is nothing to fit.", extractor_id)

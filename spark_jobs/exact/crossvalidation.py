@@ -37,9 +37,14 @@ class Division:
 
 
 def divide(
-    uris: Sequence[str], labels: Sequence[str], embeddings: NDArray[np.float32], near: float = twins.NEAR
+    uris: Sequence[str],
+    labels: Sequence[str],
+    embeddings: NDArray[np.float32],
+    feature: str | None = None,
+    near: float = twins.NEAR,
 ) -> Division:
     """Divide photos as step 2 divides those of a first run, in blocks of a label in the order of the uris."""
+    photos = twins.comparable(embeddings, feature)
     blocks: defaultdict[str, list[int]] = defaultdict(list)
     for number in sorted(range(len(uris)), key=lambda number: uris[number]):
         blocks[labels[number]].append(number)
@@ -48,11 +53,11 @@ def divide(
         for label, at in blocks.items()
         for first in range(0, len(at), twins.BLOCK)
     ]
-    spread = sum(Moments.of(embeddings[at], ["one"] * len(at)).scatter.trace() for _, at in parts)
-    scale = twins.squared_scale(float(spread), len(uris), len(parts))
+    spread = sum(twins.scatter(photos[at]) for _, at in parts)
+    scale = twins.squared_scale(spread, len(uris), len(parts))
     groups, folds, seen = np.zeros(len(uris), np.int64), np.zeros(len(uris), np.int64), 0
     for label, at in parts:
-        found = twins.groups([uris[i] for i in at], embeddings[at], scale, near)
+        found = twins.groups([uris[i] for i in at], photos[at], scale, near)
         groups[at], folds[at] = found + seen, twins.folds(label, found)
         seen += int(found.max()) + 1
     return Division(groups, folds)

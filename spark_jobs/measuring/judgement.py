@@ -35,7 +35,7 @@ class Judgement:
 def judge(look: Look, views: Sequence[Seen], unseen: Sequence[Seen] = ()) -> Judgement:
     """Judge a look by what was seen at each of its views, of one sample and, to judge by what it knows, of another."""
     uris, labels, found = views[0].uris, views[0].labels, embeddings(look, views)
-    division = crossvalidation.divide(uris, labels, found)
+    division = crossvalidation.divide(uris, labels, found, look.feature)
     share = None
     if unseen:
         best = Recogniser.fit(Moments.of(found, labels)).best(embeddings(look, unseen))

@@ -38,6 +38,15 @@ def take(root: str, extractor_id: str) -> Extractor:
         ) from None
 
 
+def feature(root: str, extractor_id: str) -> str | None:
+    """Say what an extractor makes of its network's numbers; of one that is not on the shelf, nothing."""
+    try:
+        return take(root, extractor_id).spec.feature
+    except ExtractorError as error:
+        _LOG.warning("%s Until then its embeddings are taken for a network's own.", error)
+        return None
+
+
 def load(artefact: str) -> Extractor:
     """Read an artefact: a file, the folder that holds it alone, or an s3:// address."""
     return Extractor.from_bytes(read_whole(artefact)) if artefact.startswith("s3://") else Extractor.load(artefact)

@@ -1,7 +1,7 @@
 """Folds: a run's photos, divided for a cross-validation so that near twins stand on one side.
 
 Photos are compared with those of their label in the run, and in the newest runs before it: as many as a day can pay
-for, whatever the lake holds.
+for, whatever the lake holds. These say, too, how far photos of one label are from each other.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +15,6 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_jobs.exact import twins
-from spark_jobs.exact.moments import Moments
 from spark_jobs.tables.lake import BatchTask, Lake, run_in
 from spark_jobs.tables.vectors import lists, matrix
 
@@ -25,13 +24,13 @@ _DIVIDED = "label string, embedding array<float>, fold int, twins bigint, twin_b
 _Block = tuple[str, list[str], NDArray[np.bool_], NDArray[np.float32]]
 
 
-def divide(lake: Lake, run_id: str, extractor_id: str, before: Moments | None, others: Mapping[str, int]) -> DataFrame:
+def divide(lake: Lake, run_id: str, extractor_id: str, feature: str | None, others: Mapping[str, int]) -> DataFrame:
     """Divide a run's photos into folds.
 
     Parameters
     ----------
-    before : Moments, optional
-        Of all other runs, if there are any.
+    feature : str, optional
+        What the extractor makes of a network's numbers: see `twins.comparable`.
     others : Mapping of str to int
         Photos of each other run, the newest first.
 
@@ -46,19 +45,14 @@ def divide(lake: Lake, run_id: str, extractor_id: str, before: Moments | None, o
     rows = mine.select("uri", "label", "embedding", F.lit(True).alias("mine"))
     if newest := _newest(others):
         earlier = lake.table("embeddings", extractor_id=extractor_id).where(run_in(newest))
-        earlier = earlier.join(F.broadcast(mine.select("label").distinct()), "label", "left_semi")
         rows = rows.union(earlier.select("uri", "label", "embedding", F.lit(False).alias("mine")))
     # A number of its own: what is kept is not coalesced, and a cluster's default is 200 tasks, each with its Python.
     tasks = lake.spark.sparkContext.defaultParallelism
     rows = rows.repartition(tasks, "label").sortWithinPartitions("label", "uri").persist(StorageLevel.DISK_ONLY)
     try:
-        spreads = rows.mapInArrow(_spread, "trace double, photos bigint, labels bigint").groupBy().sum().collect()[0]
-        trace, photos, labels = (value or 0 for value in spreads)
-        if before is not None:
-            trace += np.trace(before.scatter)
-            photos, labels = photos + before.count, labels + len(before.labels)
-        scale = twins.squared_scale(float(trace), photos, labels)
-        divided = rows.mapInArrow(_division(scale), _DIVIDED).persist(StorageLevel.DISK_ONLY)
+        spread = rows.mapInArrow(_spread(feature), "scatter double, photos bigint, blocks bigint").groupBy().sum()
+        scale = twins.squared_scale(*(value or 0 for value in spread.collect()[0]))
+        divided = rows.mapInArrow(_division(scale, feature), _DIVIDED).persist(StorageLevel.DISK_ONLY)
         divided.count()
     finally:
         rows.unpersist()
@@ -70,36 +64,39 @@ def _newest(others: Mapping[str, int]) -> list[str]:
     return [run for run, photos, total in zip(others, others.values(), sums, strict=True) if total - photos < EARLIER]
 
 
-def _spread(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Sum of squared distances of the run's photos to the mean of their block, photos, and blocks."""
-    trace, photos, blocks = 0.0, 0, 0
-    for _, _, mine, embeddings in _blocks(batches):
-        if mine.any():
-            x = embeddings[mine].astype(np.float64)
-            trace += float(np.sum((x - x.mean(axis=0)) ** 2))
-            photos += len(x)
-            blocks += 1
-    yield pa.record_batch(
-        {"trace": pa.array([trace]), "photos": pa.array([photos], pa.int64()), "labels": pa.array([blocks], pa.int64())}
-    )
+def _spread(feature: str | None) -> BatchTask:
+    def spread(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Sum of squared distances of photos to the mean of their block, photos, and blocks."""
+        found = [
+            (twins.scatter(twins.comparable(embeddings, feature)), len(embeddings), 1)
+            for _, _, _, embeddings in _blocks(batches)
+        ]
+        scatter, photos, blocks = map(sum, zip(*found, strict=True)) if found else (0.0, 0, 0)
+        types = {"scatter": pa.float64(), "photos": pa.int64(), "blocks": pa.int64()}
+        yield pa.record_batch(
+            {n: pa.array([v], types[n]) for n, v in zip(types, (scatter, photos, blocks), strict=True)}
+        )
+
+    return spread
 
 
-def _division(scale: float) -> BatchTask:
+def _division(scale: float, feature: str | None) -> BatchTask:
     def division(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         seen = 0  # groups of blocks before
         for label, uris, mine, embeddings in _blocks(batches):
-            numbers = twins.groups(uris, embeddings, scale)
+            if not mine.any():
+                continue
+            numbers = twins.groups(uris, twins.comparable(embeddings, feature), scale)
             before = np.isin(numbers, numbers[~mine])
-            if mine.any():
-                yield pa.record_batch(
-                    {
-                        "label": pa.array([label] * int(mine.sum()), pa.string()),
-                        "embedding": lists(embeddings[mine]),
-                        "fold": pa.array(twins.folds(label, numbers[mine]), pa.int32()),
-                        "twins": pa.array(numbers[mine] + seen, pa.int64()),
-                        "twin_before": pa.array(before[mine]),
-                    }
-                )
+            yield pa.record_batch(
+                {
+                    "label": pa.array([label] * int(mine.sum()), pa.string()),
+                    "embedding": lists(embeddings[mine]),
+                    "fold": pa.array(twins.folds(label, numbers[mine]), pa.int32()),
+                    "twins": pa.array(numbers[mine] + seen, pa.int64()),
+                    "twin_before": pa.array(before[mine]),
+                }
+            )
             seen += int(numbers.max()) + 1
 
     return division

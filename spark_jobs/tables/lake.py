@@ -55,6 +55,13 @@ _LATER = {
     "recognisers": {
         "by_label": "array<struct<label: string, right_before: bigint, judged_before: bigint, right_folds: bigint, "
         "judged_folds: bigint>>",
+        "temperature": "double",
+        "far": "double",
+        # Of the run's photos: see spark_jobs.exact.calibration.
+        "judged": "bigint",
+        "right": "bigint",
+        "certainties": "array<double>",
+        "distances": "array<bigint>",
     },
 }
 BatchTask = Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]  # what mapInArrow takes

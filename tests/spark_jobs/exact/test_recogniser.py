@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from sklearn.covariance import oas
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from spark_jobs.exact.moments import Moments
-from spark_jobs.exact.recogniser import Recogniser, oracle_shrinkage
+from spark_jobs.exact.recogniser import USUAL_TEMPERATURE, Recogniser, oracle_shrinkage
 
 
 def photos(n: int, dimension: int, labels: int, seed: int = 0) -> tuple[NDArray[np.float32], list[str]]:
@@ -52,8 +53,12 @@ def test_it_is_scikit_learns_discriminant_of_everything_however_it_grew(
     close(weights, theirs.coef_)
     close(biases, theirs.intercept_)
     other = photos(100, 10, labels, seed=1)[0]
+    assert mine.temperature >= 1
     np.testing.assert_allclose(
-        mine.probabilities(other), theirs.predict_proba(other.astype(np.float64)), rtol=1e-8, atol=1e-12
+        replace(mine, temperature=1.0).probabilities(other),
+        theirs.predict_proba(other.astype(np.float64)),
+        rtol=1e-8,
+        atol=1e-12,
     )
     assert np.mean(mine.best(x) == theirs.predict(x.astype(np.float64))) == 1.0
 
@@ -122,6 +127,17 @@ def test_identical_embeddings_leave_the_larger_label() -> None:
     for shrinkage in (None, 0.0):
         recogniser = Recogniser.fit(Moments.of(x, list("aabbb")), shrinkage)
         np.testing.assert_allclose(recogniser.probabilities(x[:1]), [[0.4, 0.6]], rtol=1e-10)
+
+
+def test_the_fewer_photos_the_farther_apart_are_labels_in_scores() -> None:
+    """The temperature of one recogniser, in spreads, holds for that of more photos."""
+    few, many = (Recogniser.fit(Moments.of(*photos(size, 40, 3)), 0.0) for size in (80, 8000))
+    assert few.spread > 1.5 * many.spread
+    assert many.temperature == max(USUAL_TEMPERATURE * many.spread, 1.0)
+    assert many.at(0.5).temperature == pytest.approx(0.5 * many.spread)
+    # Of the means alone, two labels are as far apart as their squared Mahalanobis distance, of which each has a half.
+    two = Recogniser.fit(Moments.of([[0.0], [2.0], [10.0], [12.0]], ["a", "a", "b", "b"]), 0.0)
+    assert two.spread == pytest.approx(100 / 4)
 
 
 def test_one_photo() -> None:

@@ -13,9 +13,18 @@ def test_near_twins_are_grouped_by_single_linkage() -> None:
     embeddings = np.array([[0, 0], [1, 0], [2, 0], [9, 0], [9, 9]], np.float32)
     found = twins.groups([f"file:///{i}.jpg" for i in range(5)], embeddings, scale=2.0)
     assert found.tolist() == [0, 0, 0, 1, 2]
-    assert twins.groups([f"file:///{i}.jpg" for i in range(5)], embeddings, scale=1.9).tolist() == [0, 1, 2, 3, 4]
+    assert twins.groups([f"file:///{i}.jpg" for i in range(5)], embeddings, scale=1.7).tolist() == [0, 1, 2, 3, 4]
     # Photos that are the same are twins whatever the label varies by.
     assert twins.groups(["file:///a", "file:///b"], np.ones((2, 2), np.float32), scale=0.0).tolist() == [0, 0]
+
+
+def test_square_roots_are_compared_whether_or_not_the_extractor_takes_them() -> None:
+    x = np.array([[16, -9, 0], [4, -9, 0], [0, 0, 0]], np.float32)
+    roots = np.array([[0.8, -0.6, 0], [2 / 13**0.5, -3 / 13**0.5, 0], [0, 0, 0]])
+    np.testing.assert_allclose(twins.comparable(x), roots, rtol=1e-12)
+    taken = (np.sign(x) * np.sqrt(np.abs(x))).astype(np.float32)
+    np.testing.assert_allclose(twins.comparable(taken, "sqrt"), roots, rtol=1e-6)
+    np.testing.assert_allclose(twins.comparable(9 * x), roots, rtol=1e-12)  # however bright the photo is
 
 
 @pytest.mark.parametrize(
@@ -47,8 +56,7 @@ def test_scale_is_the_mean_squared_distance_of_two_photos_of_a_label() -> None:
     rng = np.random.default_rng(0)
     x = rng.standard_normal((40, 3))
     distances = [np.sum((x[i] - x[j]) ** 2) for i in range(40) for j in range(i)]
-    scatter = np.sum((x - x.mean(axis=0)) ** 2)
-    assert twins.squared_scale(float(scatter), 40, 1) == pytest.approx(np.mean(distances))
+    assert twins.squared_scale(twins.scatter(x), 40, 1) == pytest.approx(np.mean(distances))
     assert twins.squared_scale(0.0, 3, 3) == 0.0
 
 

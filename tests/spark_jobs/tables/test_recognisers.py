@@ -10,6 +10,8 @@ from orchard.lake import parents
 from orchard.lake.tables import open_catalog
 from spark_jobs.exact import crossvalidation, twins
 from spark_jobs.exact.accuracy import Accuracy
+from spark_jobs.exact.calibration import Calibration
+from spark_jobs.exact.distance import Distance
 from spark_jobs.exact.moments import Moments
 from spark_jobs.exact.recogniser import Recogniser
 from spark_jobs.tables import recognisers, totals
@@ -42,6 +44,17 @@ def fold_in(lake: Lake, run_id: str, uris: list[str], labels: list[str], embeddi
     return judgement
 
 
+def _calibration(labels: list[str], embeddings: NDArray[np.float32], division: crossvalidation.Division) -> Calibration:
+    """Learn in one process what Spark does."""
+    names, found = np.array(labels, dtype=object), Calibration.none()
+    for number in range(twins.FOLDS):
+        here = division.folds == number
+        rest = Moments.of(embeddings[~here], names[~here])
+        judge = Recogniser.fit(rest)
+        found += Calibration.of(judge, Distance.of(rest, judge.shrinkage), names[here], embeddings[here])
+    return found
+
+
 def test_spark_judges_as_one_process_does(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     uris, labels, embeddings = bursts(labels=5, bursts=12, shots=4, apart=0.25)
     cut = [i for i, uri in enumerate(uris) if "burst-11" not in uri]
@@ -58,7 +71,15 @@ def test_spark_judges_as_one_process_does(lake: Lake, monkeypatch: pytest.Monkey
     assert sum(int(row["judged_folds"]) for row in first.by_label) == 220
     shares = [int(row["right_folds"]) / int(row["judged_folds"]) for row in first.by_label]
     assert shares == sorted(shares)
-    assert newest(lake, "recognisers")["by_label"] == list(first.by_label)
+    row = newest(lake, "recognisers")
+    assert row["by_label"] == list(first.by_label)
+    learnt = _calibration(*part(cut)[1:], crossvalidation.divide(*part(cut)))
+    assert (row["judged"], row["right"]) == (learnt.judged, learnt.right) == (220, alone.right)
+    np.testing.assert_allclose(row["certainties"], learnt.certainties, rtol=1e-9)
+    np.testing.assert_array_equal(row["distances"], learnt.distances)
+    everything = Recogniser.fit(Moments.of(part(cut)[2], part(cut)[1]))
+    assert row["temperature"] == pytest.approx(everything.at(learnt.temperature).temperature)
+    assert row["far"] == learnt.far
 
     # A day later: bursts that nobody saw, and shots of bursts that the lake holds, which vouch for themselves.
     old = [i for i in cut if "burst-0-" in uris[i]]
@@ -73,6 +94,10 @@ def test_spark_judges_as_one_process_does(lake: Lake, monkeypatch: pytest.Monkey
     right = [int(np.sum(yesterdays.best(part(at)[2]) == np.array(part(at)[1]))) for at in (rest, old)]
     assert right[1] == 20
     assert (second.before.judged, second.before.right) == (40, sum(right))
+    both = newest(lake, "recognisers")  # calibrated by the photos of both days
+    assert (both["judged"], both["far"] is not None) == (20, True)
+    mine = Calibration(20, both["right"], np.array(both["certainties"]), np.array(both["distances"]))
+    assert both["far"] == (mine + learnt).far
     # Those of yesterday's bursts are not judged by the folds; each other label's new burst is judged by yesterday's.
     assert (second.folds.judged, second.near_twins) == (20, 40)
 
