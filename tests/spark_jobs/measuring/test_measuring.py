@@ -101,5 +101,4 @@ def test_colours_that_differ_are_recognised(sample, tmp_path):
     others = Sample.of(tmp_path / "others")
     found = judge(Look(), seen, [see(MeanColour(4), others)])
     assert found.folds.share == 1.0
-    assert found.folds.judged >= 12  # yellows that end at 255 are alike, and may be one group
     assert found.unseen == pytest.approx(5 / 6)  # the plum among the limes
