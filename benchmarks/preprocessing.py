@@ -23,12 +23,13 @@ from local.docs import between
 from spark_jobs.exact import crossvalidation
 from spark_jobs.exact.moments import Moments
 from spark_jobs.exact.recogniser import Recogniser
-from spark_jobs.extractor.architectures import ARCHITECTURES, DEFAULT
+from spark_jobs.extractor.architectures import ARCHITECTURES, DEFAULT, OFFLINE
 from spark_jobs.extractor.looks import Network
 from spark_jobs.measuring.seen import Seen, see
 
 PAGE = ROOT / "docs" / "recognition.md"
 BEGIN = "<!-- `python -m benchmarks.preprocessing --write` makes this table -->\n"
+NETWORKS = (DEFAULT, OFFLINE)
 _Z = 1.959964
 
 
@@ -94,33 +95,37 @@ def cells(network: Network, data_set: DataSet) -> Iterator[tuple[str, list[str]]
         yield name, [f"{after.milliseconds:.1f}", *map(str, gains)]
 
 
-def table(network: Network, sets: Sequence[DataSet]) -> str:
-    """Measure, and write the table."""
-    rows: dict[str, list[str]] = {name: [name] for name in VARIANTS}
-    head = ["preprocessing"]
+def rows(name: str, weights: str, sets: Sequence[DataSet]) -> list[list[str]]:
+    """Measure a network on all data sets: the cells of its rows."""
+    architecture = ARCHITECTURES[name]
+    network = Network.of(architecture, weights, architecture.input_size)
+    made = {variant: [f"`{name}`", variant] for variant in VARIANTS}
     for data_set in sets:
-        head += [f"{data_set.name}: ms a photo", "by folds", "unseen photos"]
-        for name, found in cells(network, data_set):
-            rows[name] += found
-            print(f"{data_set.name}: {name}: {', '.join(found)}", flush=True)
-    lines = [head, ["---"] * len(head), *rows.values()]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+        for variant, found in cells(network, data_set):
+            made[variant] += found
+            print(f"{name}, {data_set.name}: {variant}: {', '.join(found)}", flush=True)
+    return list(made.values())
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.preprocessing", description=__doc__)
-    parser.add_argument("network", nargs="?", default=DEFAULT, choices=list(ARCHITECTURES), metavar="NAME")
-    parser.add_argument("--weights", help="as of export_extractor (default: MobileNetV2's beside us, or imagenet)")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"networks (default: {' and '.join(NETWORKS)})")
+    parser.add_argument("--weights", default=default_weights(), help=f"of {DEFAULT} (default: %(default)s)")
     parser.add_argument("--data", type=Path, default=DATA, metavar="DIR", help="fruits-360 and grocery-store")
     parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.relative_to(ROOT)}, too")
     args = parser.parse_args(argv)
+    if unknown := [name for name in args.names if name not in ARCHITECTURES]:
+        parser.error(f"unknown: {', '.join(unknown)}; expected some of {', '.join(ARCHITECTURES)}")
     sets = data_sets(args.data)
-    weights = args.weights or (default_weights() if args.network == DEFAULT else "imagenet")
-    architecture = ARCHITECTURES[args.network]
-    made = table(Network.of(architecture, weights, architecture.input_size), sets)
-    print(f"\n{made}")
+    head = ["network", "preprocessing"]
+    head += [cell for one in sets for cell in (f"{one.name}: ms a photo", "by folds", "unseen")]
+    lines = [head, ["---"] * len(head)]
+    for name in args.names or NETWORKS:
+        lines += rows(name, args.weights if name == DEFAULT else "imagenet", sets)
+    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    print(f"\n{table}")
     if args.write:
-        PAGE.write_text(between(PAGE, BEGIN, made), "utf-8")
+        PAGE.write_text(between(PAGE, BEGIN, table), "utf-8")
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ OPTIONS = {
     "python -m benchmarks.near_twins PHOTOS": "benchmarks.near_twins",
     "make bench": "benchmarks.__main__",
     "make accuracy": "benchmarks.accuracy",
-    "python -m benchmarks.preprocessing NAME": "benchmarks.preprocessing",
+    "python -m benchmarks.preprocessing": "benchmarks.preprocessing",
     "make screenshots": "local.screenshots",
 }
 
