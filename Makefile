@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 UV := .venv/bin/uv
 UV_VERSION := 0.13.8
 
-.PHONY: help setup demo screenshots docs lint lint-infra test test-all test-airflow31 test-spark4 wheelhouse deploy undeploy doctor notebook-cluster smoke bench lock clean
+.PHONY: help setup demo screenshots docs lint lint-infra test test-all test-airflow31 test-spark4 wheelhouse deploy undeploy doctor notebook-cluster smoke bench accuracy lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -152,6 +152,10 @@ smoke: setup ## docker-compose.yaml with a real engine: build, start, run the DA
 
 bench: setup ## speed against the usual notebook and the bare loop, and growth
 	.venv/bin/python -m benchmarks
+
+# Real photos beside the checkout, or where DATA says; without them it says which.
+accuracy: setup ## accuracy, speed and size of networks x features x preprocessing, on real photos; DATA=dir WEIGHTS=file
+	.venv/bin/python -m benchmarks.accuracy $(if $(DATA),--data "$(DATA)") $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
 COMPILE = $(UV) pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
 	--custom-compile-command 'make lock' pyproject.toml

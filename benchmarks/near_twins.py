@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from spark_jobs.choose_extractor import Sample, see
 from spark_jobs.exact import crossvalidation
 from spark_jobs.exact.moments import Moments
 from spark_jobs.exact.recogniser import Recogniser
 from spark_jobs.extractor.architectures import ARCHITECTURES, DEFAULT
 from spark_jobs.extractor.looks import Network
+from spark_jobs.measuring.sample import Sample
+from spark_jobs.measuring.seen import see
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.44, 0.48, 0.5, 0.52, 0.54, 0.56, 0.6)
 
@@ -29,22 +30,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     architecture = ARCHITECTURES[DEFAULT]
     network = Network.of(architecture, args.weights, architecture.input_size)
-    (uris, labels, embeddings), (_, others, unseen) = (
-        _seen(network, Sample.of(at)) for at in (args.photos, args.unseen)
-    )
+    seen, others = (see(network, Sample.of(at)) for at in (args.photos, args.unseen))
+    labels, embeddings = seen.labels, seen.means[0]
     print("| threshold | groups | photos with a near twin | by folds |\n|---|---|---|---|")
     for near in THRESHOLDS:
-        division = crossvalidation.divide(uris, labels, embeddings, near=near)
+        division = crossvalidation.divide(seen.uris, labels, embeddings, near=near)
         found = crossvalidation.judge(labels, embeddings, division)
         groups = len(set(division.groups.tolist()))
         print(f"| {near} | {groups:,} | {division.near_twins:,} | {found.share or 0:.1%} |", flush=True)
-    best = Recogniser.fit(Moments.of(embeddings, labels)).best(unseen)
-    print(f"| the {len(others)} unseen photos | | | {np.mean(best == np.asarray(others, dtype=object)):.1%} |")
-
-
-def _seen(network: Network, sample: Sample) -> tuple[list[str], list[str], np.ndarray]:
-    seen, readable = see(network, sample)
-    return [sample.files[i].absolute().as_uri() for i in readable], [sample.labels[i] for i in readable], seen.means[0]
+    best = Recogniser.fit(Moments.of(embeddings, labels)).best(others.means[0])
+    named = np.asarray(others.labels, dtype=object)
+    print(f"| the {len(named)} unseen photos | | | {np.mean(best == named):.1%} |")
 
 
 if __name__ == "__main__":

@@ -71,9 +71,9 @@ class Workload:
 
 
 @cache
-def artefact(precision: str, weights: str, photos: Path | None, architecture: str = DEFAULT) -> Path:
+def artefact(precision: str, weights: str, photos: Path | None, architecture: str = DEFAULT, options: str = "") -> Path:
     """Export an extractor, unless that was done before with this code, these weights and, for int8, these photos."""
-    digest = hashlib.sha256(f"{architecture} {weights} {photos if precision == 'int8' else ''}".encode())
+    digest = hashlib.sha256(f"{architecture} {weights} {photos if precision == 'int8' else ''}{options}".encode())
     for code in (
         ROOT / "spark_jobs" / "export_extractor.py",
         *sorted((ROOT / "spark_jobs" / "extractor").glob("*.py")),
@@ -83,7 +83,7 @@ def artefact(precision: str, weights: str, photos: Path | None, architecture: st
     if not (done := sorted(folder.glob("*.zip"))):
         print(f"Exporting {architecture} in {precision} ...", file=sys.stderr, flush=True)
         command = [sys.executable, "-m", "spark_jobs.export_extractor", architecture, "--weights", weights]
-        command += ["--precision", precision, "--out", str(folder)]
+        command += ["--precision", precision, "--out", str(folder), *options.split()]
         if precision == "int8":
             command += ["--calibrate", str(photos)]
         exported = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -13,14 +13,19 @@ BEGIN, END = "<!-- `make docs` makes this table from plugins/orchard/settings.py
 def made() -> dict[Path, str]:
     """Make the files as they should be."""
     page = FOLDER / "dag.md"
-    before, found, rest = page.read_text("utf-8").partition(BEGIN)
-    _, ends, after = rest.partition(END)
-    if not found or not ends:
-        raise ValueError(f"{page}: expected the lines {BEGIN!r} and {END!r} around the table of settings.")
     return {
-        page: f"{before}{BEGIN}{table()}{END}{after}",
+        page: between(page, BEGIN, table()),
         FOLDER / "settings.schema.json": json.dumps(schema(), indent=2) + "\n",
     }
+
+
+def between(page: Path, begin: str, table: str) -> str:
+    """Give a page's text with another table behind the line `begin`, up to the next line `END`."""
+    before, found, rest = page.read_text("utf-8").partition(begin)
+    _, ends, after = rest.partition(END)
+    if not found or not ends:
+        raise ValueError(f"{page}: expected the lines {begin!r} and {END!r} around a table.")
+    return f"{before}{begin}{table}{END}{after}"
 
 
 def table() -> str:

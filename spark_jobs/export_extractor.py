@@ -24,6 +24,7 @@ from PIL import Image
 from spark_jobs.extractor import photos, quantisation
 from spark_jobs.extractor.architectures import ARCHITECTURES, DEFAULT, FEATURES, Architecture, Look, read_views
 from spark_jobs.extractor.artefact import Extractor, ExtractorError, FloatArray, Spec
+from spark_jobs.extractor.crop import read_crop
 from spark_jobs.extractor.engines import open_engine
 from spark_jobs.extractor.keras_models import build, to_openvino
 
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             # Before a minute of building, and not after.
             if args.calibrate and not args.calibrate.is_dir():
                 raise ExtractorError(f"No such folder: {args.calibrate}; expected one with photos of the lake")
-            look = Look(args.views, args.mirror, args.feature)
+            look = Look(args.views, args.mirror, args.feature, args.crop)
             model = build(architecture, args.weights, look)
             extractor = export(architecture, model, look)
             if args.precision == "int8":
@@ -77,6 +78,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--feature", choices=FEATURES, help="what an embedding holds: sqrt, square roots; by default the plain numbers"
     )
+    parser.add_argument(
+        "--crop",
+        type=read_crop,
+        metavar="SHARE",
+        help="see the middle of each photo, as 0.875 of the largest square in it; by default all of it, squeezed",
+    )
     parser.add_argument("--precision", choices=["f32", "int8"], default="f32", help="default: %(default)s")
     parser.add_argument(
         "--calibrate", type=Path, metavar="PHOTOS", help="int8 only: a folder of photos of the lake, a folder a label"
@@ -101,7 +108,7 @@ def export(architecture: Architecture, model: Any, look: Look | None = None) -> 
     look = look or Look()
     sizes = look.sizes(architecture)
     image = render(max(sizes))
-    views = [view[np.newaxis].astype(np.float32) for view in photos.decode_views(image, sizes)]
+    views = [view[np.newaxis].astype(np.float32) for view in photos.decode_views(image, sizes, look.crop)]
     expected = np.asarray(model(views if len(views) > 1 else views[0], training=False), dtype=np.float32)[0]
     model_xml, model_bin = to_openvino(model, sizes)
     weights = model.get_weights()  # those of each view are the same
@@ -123,6 +130,7 @@ def export(architecture: Architecture, model: Any, look: Look | None = None) -> 
                 views=sizes if len(sizes) > 1 else (),
                 mirror=look.mirror,
                 feature=look.feature,
+                crop=look.crop,
             ),
             model_xml=model_xml,
             model_bin=model_bin,

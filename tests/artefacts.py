@@ -63,7 +63,7 @@ def exported(name: str, *arguments: str | Path) -> Path:
 
 
 @cache
-def small(folder: Path) -> Path:
+def small(folder: Path, crop: float | None = None) -> Path:
     """Write an artefact that every part of the system takes and that costs next to nothing.
 
     Its embedding is the mean colour of each of 4 x 4 tiles of a photo, 48 numbers; OpenVINO runs it like any other.
@@ -90,7 +90,7 @@ def small(folder: Path) -> Path:
     files = [(folder / f"model.{suffix}").read_bytes() for suffix in ("xml", "bin")]
     image = BytesIO()
     render(next(iter(LABELS)), 0, side).save(image, "JPEG", quality=95)
-    test = decode(image.getvalue(), (side, side)).astype(np.float32) / 255
+    test = decode(image.getvalue(), (side, side), crop).astype(np.float32) / 255
     expected = test.reshape(tiles, side // tiles, tiles, side // tiles, 3).mean(axis=(1, 3)).transpose(2, 0, 1).ravel()
     spec = Spec(
         architecture="tiles",
@@ -104,6 +104,7 @@ def small(folder: Path) -> Path:
         tolerance=0.99999,
         norm_tolerance=0.001,
         versions={},
+        crop=crop,
     )
     extractor = Extractor(spec, *files, None, image.getvalue(), expected)
     path = folder / f"{extractor.extractor_id}.zip"

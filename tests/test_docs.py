@@ -108,6 +108,8 @@ OPTIONS = {
     "python -m benchmarks.networks": "benchmarks.networks",
     "python -m benchmarks.near_twins PHOTOS": "benchmarks.near_twins",
     "make bench": "benchmarks.__main__",
+    "make accuracy": "benchmarks.accuracy",
+    "python -m benchmarks.preprocessing": "benchmarks.preprocessing",
     "make screenshots": "local.screenshots",
 }
 

@@ -63,10 +63,10 @@ def divide(
     return Division(groups, folds)
 
 
-def judge(
+def answers(
     labels: Sequence[str], embeddings: NDArray[np.float32], division: Division, shrinkage: float | None = None
-) -> Accuracy:
-    """Judge each photo by a recogniser of the other folds; not those whose label the other folds lack."""
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Let a recogniser of the other folds name each photo: which labels it knew, and which photos it named rightly."""
     names = np.asarray(labels, dtype=object)
     folds = [Moments.of(embeddings[division.folds == i], names[division.folds == i]) for i in range(twins.FOLDS)]
     known, right = np.zeros((2, len(names)), bool)
@@ -77,7 +77,15 @@ def judge(
             recogniser = Recogniser.fit(moments, shrinkage)
             known[here] = np.isin(names[here], np.asarray(recogniser.labels, dtype=object))
             right[here] = recogniser.best(embeddings[here]) == names[here]
+    return known, right
+
+
+def judge(
+    labels: Sequence[str], embeddings: NDArray[np.float32], division: Division, shrinkage: float | None = None
+) -> Accuracy:
+    """Judge each photo by a recogniser of the other folds; not those whose label the other folds lack."""
+    known, right = answers(labels, embeddings, division, shrinkage)
     counts: defaultdict[tuple[str, int], list[bool]] = defaultdict(list)
     for at in np.flatnonzero(known):
-        counts[names[at], int(division.groups[at])].append(bool(right[at]))
-    return Accuracy.of(Judged(label, len(answers), sum(answers)) for (label, _), answers in counts.items())
+        counts[labels[int(at)], int(division.groups[at])].append(bool(right[at]))
+    return Accuracy.of(Judged(label, len(found), sum(found)) for (label, _), found in counts.items())

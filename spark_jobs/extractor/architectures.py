@@ -66,10 +66,22 @@ class Look:
     views: tuple[tuple[int, int], ...] = ()  # widths and heights; none: the architecture's input size alone
     mirror: bool = False
     feature: str | None = None  # sqrt: the square root, of a negative number that of its absolute value, negative
+    crop: float | None = None  # the share of a photo that is seen: spark_jobs.extractor.crop; none: all, squeezed
 
     def sizes(self, architecture: Architecture) -> tuple[tuple[int, int], ...]:
         """Width and height of each view."""
         return self.views or (architecture.input_size,)
+
+    @property
+    def options(self) -> str:
+        """Say it in the options of ``export_extractor``."""
+        said = {
+            "--views": ",".join(str(width) for width, _ in self.views),
+            "--feature": self.feature,
+            "--crop": self.crop and f"{self.crop:g}",
+        }
+        words = [*(f"{option} {value}" for option, value in said.items() if value), *["--mirror"][: self.mirror]]
+        return " ".join(words)
 
 
 def read_views(sides: str) -> tuple[tuple[int, int], ...]:

@@ -44,6 +44,7 @@ class Spec:
     views: tuple[tuple[int, int], ...] = ()  # where there are several: sizes at which the photo is seen, merged by mean
     mirror: bool = False  # whether each view is seen from left to right, too, merged likewise
     feature: str | None = None  # of each view's numbers, before they are merged: sqrt
+    crop: float | None = None  # the share of a photo that is seen: spark_jobs.extractor.crop; none: all, squeezed
 
     @property
     def extractor_id(self) -> str:
@@ -52,7 +53,8 @@ class Spec:
             name: value
             for name, value in asdict(self).items()
             if name not in ("tolerance", "norm_tolerance", "versions")
-            and not (name in ("views", "mirror", "feature") and not value)  # artefacts from before keep their ids
+            # Artefacts from before keep their ids.
+            and not (name in ("views", "mirror", "feature", "crop") and not value)
         }
         canonical = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
         return f"{self.architecture}-{self.precision}-{hashlib.sha256(canonical.encode()).hexdigest()[:12]}"

@@ -148,7 +148,7 @@ def decode(data: bytes, extractor: Extractor) -> Views:
     ndarray of shape (height, width, 3), uint8, or tuple of them
         Of an extractor with several views one ndarray for each.
     """
-    views = photos.decode_views(data, extractor.views)
+    views = photos.decode_views(data, extractor.views, extractor.spec.crop)
     return views if len(views) > 1 else views[0]
 
 

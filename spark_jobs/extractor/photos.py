@@ -32,6 +32,7 @@ from PIL import (  # noqa: F401
 )
 from PIL.ExifTags import Base
 
+from spark_jobs.extractor.crop import box, least
 from spark_jobs.extractor.kinds import DECODED, is_heic, kind
 
 MAX_BYTES: Final = 256 * 1024 * 1024
@@ -107,12 +108,14 @@ def check_bytes(size: int) -> None:
         raise PhotoError(f"the file has {size / 2**20:.0f} MiB, more than the {MAX_BYTES // 2**20} that are read")
 
 
-def decode(data: bytes, size: tuple[int, int]) -> NDArray[np.uint8]:
+def decode(data: bytes, size: tuple[int, int], crop: float | None = None) -> NDArray[np.uint8]:
     """Decode a photo, make it upright RGB on white, and resize it: `decode_views` of one size."""
-    return decode_views(data, (size,))[0]
+    return decode_views(data, (size,), crop)[0]
 
 
-def decode_views(data: bytes, sizes: tuple[tuple[int, int], ...]) -> tuple[NDArray[np.uint8], ...]:
+def decode_views(
+    data: bytes, sizes: tuple[tuple[int, int], ...], crop: float | None = None
+) -> tuple[NDArray[np.uint8], ...]:
     """Decode a photo once, make it upright RGB on white, and resize it to each of several sizes.
 
     Safe to call from several threads: Pillow releases the interpreter's lock while it decodes and resizes.
@@ -123,7 +126,9 @@ def decode_views(data: bytes, sizes: tuple[tuple[int, int], ...]) -> tuple[NDArr
         The file: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC, whatever its name. Of an animation or of several
         pages, the first one counts.
     sizes : tuple of tuple of int
-        Widths and heights wanted, in pixels. The aspect ratio is not kept, as in Keras' `load_img`.
+        Widths and heights wanted, in pixels. Without `crop` the aspect ratio is not kept, as in Keras' `load_img`.
+    crop : float, optional
+        See `spark_jobs.extractor.crop.box`. Default: all of the photo.
 
     Returns
     -------
@@ -140,7 +145,7 @@ def decode_views(data: bytes, sizes: tuple[tuple[int, int], ...]) -> tuple[NDArr
     check_bytes(len(data))
     _ignore_pillows_warnings()
     try:
-        return _decode(data, sizes)
+        return _decode(data, sizes, crop)
     except PhotoError:
         raise
     except Image.DecompressionBombError as error:  # Pillow's limit is above ours: it guards inner sizes too
@@ -167,14 +172,14 @@ def decode_views(data: bytes, sizes: tuple[tuple[int, int], ...]) -> tuple[NDArr
         raise PhotoError(f"damaged: {error}") from error
 
 
-def _decode(data: bytes, sizes: tuple[tuple[int, int], ...]) -> tuple[NDArray[np.uint8], ...]:
+def _decode(data: bytes, sizes: tuple[tuple[int, int], ...], crop: float | None) -> tuple[NDArray[np.uint8], ...]:
     image = _open(data)
     pixels = image.width * image.height
     if pixels > MAX_PIXELS:
         raise _too_large(f"{image.width}x{image.height}", pixels)
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         largest = max(width for width, _ in sizes), max(height for _, height in sizes)
-        image.draft(None, _before_turning(largest, _orientation(image)))
+        image.draft(None, _before_turning(least(largest, crop or 1), _orientation(image)))
         # A progressive JPEG holds its coefficients at full size, whatever the scale it is decoded at.
         if "progressive" not in image.info:
             pixels = image.width * image.height
@@ -183,7 +188,7 @@ def _decode(data: bytes, sizes: tuple[tuple[int, int], ...]) -> tuple[NDArray[np
         # Only now: Pillow turns a TIFF upright as it loads it, and a PNG's EXIF may stand after its pixels.
         orientation = _orientation(image)
         flat = _rgb_on_white(image)
-        views = [flat.resize(_before_turning(size, orientation), Image.Resampling.BICUBIC) for size in sizes]
+        views = [_resized(flat, _before_turning(size, orientation), crop) for size in sizes]
     if orientation in _UPRIGHT:
         views = [view.transpose(_UPRIGHT[orientation]) for view in views]
     return tuple(np.asarray(view) for view in views)
@@ -208,6 +213,10 @@ def _open_heic(data: bytes) -> Image.Image:
     except ImportError as error:
         raise PhotoError("HEIC, which the package pillow-heif reads: it is not installed here") from error
     return Image.open(io.BytesIO(data), formats=("HEIF",))
+
+
+def _resized(image: Image.Image, size: tuple[int, int], crop: float | None) -> Image.Image:
+    return image.resize(size, Image.Resampling.BICUBIC, box(image.size, size, crop) if crop else None)
 
 
 def _before_turning(size: tuple[int, int], orientation: int) -> tuple[int, int]:

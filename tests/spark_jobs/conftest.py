@@ -149,6 +149,7 @@ def _job(folder: Path, rendered: NDArray[np.uint8], real_photos: list[Path]) -> 
             "no network": ["mobilenet_v2"],
             "int8": ["mobilenet_v2", "--weights", "random:0", *int8, str(folder / "photos")],
             "views": ["mobilenet_v2", "--weights", "random:0", *LOOK],
+            "crop": ["mobilenet_v2", "--weights", "random:0", "--crop", "0.875"],
         },
         "save_weights": saved,
         "tensorflow": {

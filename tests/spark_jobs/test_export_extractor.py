@@ -1,15 +1,16 @@
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from spark_jobs import export_extractor
-from spark_jobs.extractor import quantisation
+from spark_jobs.extractor import photos, quantisation
 from spark_jobs.extractor.architectures import ARCHITECTURES
 from spark_jobs.extractor.artefact import Extractor, ExtractorError
-from spark_jobs.extractor.engines import open_engine
+from spark_jobs.extractor.engines import decode, open_engine
 
 
 def test_the_same_export_has_the_same_id(random_artefact, exported):
@@ -35,14 +36,31 @@ def test_ids_stay(exported):
 
 
 def test_weights_precision_architecture_and_look_are_in_the_id(exported):
-    of_interest = ("mobilenet_v2", "other weights", "resnet50", "efficientnet_b0", "int8", "views")
-    assert len({exported.ids[key] for key in of_interest}) == 6
+    of_interest = ("mobilenet_v2", "other weights", "resnet50", "efficientnet_b0", "int8", "views", "crop")
+    assert len({exported.ids[key] for key in of_interest}) == 7
     for key in of_interest:
         extractor = Extractor.load(exported.artefact(key))
         assert extractor.extractor_id == exported.ids[key]
         assert (
             extractor.dimension == ARCHITECTURES[extractor.spec.architecture].dimension == len(extractor.test_embedding)
         )
+
+
+def test_a_crop_is_another_extractor_of_the_same_network(exported):
+    plain, cropped = (Extractor.load(exported.artefact(key)) for key in ("mobilenet_v2", "crop"))
+    assert (plain.spec.crop, cropped.spec.crop) == (None, 0.875)
+    assert replace(cropped.spec, crop=None).extractor_id == plain.extractor_id
+    pixels = photos.decode(cropped.test_image, (224, 224), 0.875)
+    np.testing.assert_array_equal(decode(cropped.test_image, cropped), pixels)
+    np.testing.assert_allclose(open_engine(cropped).embed([pixels])[0], cropped.test_embedding, rtol=0.01, atol=0.01)
+    assert not np.allclose(plain.test_embedding, cropped.test_embedding, rtol=0.01, atol=0.01)
+
+
+def test_a_crop_that_cannot_be(capsys, tmp_path):
+    with pytest.raises(SystemExit) as ended:
+        export_extractor.main(["--out", str(tmp_path), "--crop=2"])
+    assert ended.value.code == 2
+    assert "got '2'; expected a share from 0.5 to 1.0, as 0.875" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

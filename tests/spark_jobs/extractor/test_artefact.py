@@ -48,6 +48,7 @@ def test_bytes_and_back():
         {"views": ((3, 2), (6, 4))},
         {"mirror": True},
         {"feature": "sqrt"},
+        {"crop": 0.875},
     ],
 )
 def test_whatever_decides_the_numbers_is_in_the_id(change):

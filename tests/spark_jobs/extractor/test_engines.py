@@ -119,7 +119,7 @@ def test_bf16_is_refused(extractor, monkeypatch):
 
 
 def test_another_decoder_is_refused(extractor, monkeypatch):
-    def decode_views(data, sizes):
+    def decode_views(data, sizes, crop=None):
         with Image.open(io.BytesIO(data)) as image:  # from the full scale
             return tuple(np.asarray(image.resize(size, Image.Resampling.BICUBIC)) for size in sizes)
 

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spark_jobs import recognise
 from spark_jobs.extractor import photos
 from spark_jobs.extractor.artefact import Extractor
 from spark_jobs.extractor.engines import BATCH, Engine, open_engine
 from spark_jobs.running import objects
 from spark_jobs.running.worker import Photo, embed
+from tests.artefacts import small
 from tests.lakes import sample
 
 
@@ -47,6 +49,25 @@ def test_order_and_rejects(extractor: Extractor, engine: Engine, jpeg: bytes, mo
             )
         else:
             np.testing.assert_array_equal(outcome.embedding, alone, err_msg=str(i))
+
+
+def test_a_worker_crops_as_recognise_does(jpeg: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for crop in (None, 0.5):
+        (tmp_path / str(crop)).mkdir()
+        extractor = Extractor.load(small(tmp_path / str(crop), crop))
+        monkeypatch.setattr(objects, "read", lambda uri, etag: jpeg)
+        photo = Photo("file:///1", "e", len(jpeg), "Fig", "parent")
+        (by_worker,) = embed(iter([photo]), extractor, open_engine(extractor))
+        monkeypatch.setattr(recognise, "read_whole", lambda name: jpeg)
+        ((_, by_recognise),), _ = recognise._embed(["1.jpg"], extractor)
+        np.testing.assert_array_equal(by_worker.embedding, by_recognise)
+        pixels = photos.decode(jpeg, extractor.input_size, crop)
+        np.testing.assert_allclose(by_recognise[0], pixels[:16, :16, 0].mean() / 255, rtol=1e-4)  # the first tile's red
+        found.append((extractor.extractor_id, by_recognise))
+    (plain_id, plain), (cropped_id, cropped) = found
+    assert plain_id != cropped_id
+    assert not np.allclose(plain, cropped)
 
 
 @pytest.mark.parametrize("fault", [PermissionError("no access"), OSError(28, "No space left"), MemoryError()])
