@@ -2,45 +2,51 @@
 
     python -m benchmarks.near_twins PHOTOS --unseen OTHERS
 
-Prints docs/recognition.md's table.
+Prints docs/recognition.md's table: a column a network, with its numbers as they are and with their square roots.
 """
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
+from benchmarks.workload import default_weights
 from spark_jobs.exact import crossvalidation
-from spark_jobs.exact.moments import Moments
-from spark_jobs.exact.recogniser import Recogniser
-from spark_jobs.extractor.architectures import ARCHITECTURES, DEFAULT
+from spark_jobs.exact.twins import NEAR
+from spark_jobs.extractor.architectures import ARCHITECTURES, DEFAULT, FEATURES, Look
 from spark_jobs.extractor.looks import Network
+from spark_jobs.measuring.judgement import judge
 from spark_jobs.measuring.sample import Sample
-from spark_jobs.measuring.seen import see
+from spark_jobs.measuring.seen import Seen, embeddings, see
 
-THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.44, 0.48, 0.5, 0.52, 0.54, 0.56, 0.6)
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.54, 0.56, NEAR, 0.6, 0.64)
+NAMES = (DEFAULT, "efficientnet_lite0", "efficientnet_lite2")
+
+
+def column(look: Look, seen: Seen, unseen: Seen) -> list[str]:
+    """Accuracy by folds at each threshold, and on the unseen photos."""
+    found, cells = embeddings(look, [seen]), []
+    for near in THRESHOLDS:
+        division = crossvalidation.divide(seen.uris, seen.labels, found, look.feature, near)
+        cells.append(f"{crossvalidation.judge(seen.labels, found, division).share or 0:.1%}")
+    return [*cells, f"{judge(look, [seen], [unseen]).unseen or 0:.1%}"]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.near_twins", description=__doc__)
     parser.add_argument("photos", type=Path, metavar="PHOTOS", help="a folder of photos, a folder a label")
     parser.add_argument("--unseen", type=Path, required=True, help="another, of the same labels, without a twin there")
-    parser.add_argument("--weights", default="imagenet", help="of MobileNetV2 (default: %(default)s)")
+    parser.add_argument("--weights", default=default_weights(), help="of MobileNetV2 (default: %(default)s)")
     args = parser.parse_args(argv)
-    architecture = ARCHITECTURES[DEFAULT]
-    network = Network.of(architecture, args.weights, architecture.input_size)
-    seen, others = (see(network, Sample.of(at)) for at in (args.photos, args.unseen))
-    labels, embeddings = seen.labels, seen.means[0]
-    print("| threshold | groups | photos with a near twin | by folds |\n|---|---|---|---|")
-    for near in THRESHOLDS:
-        division = crossvalidation.divide(seen.uris, labels, embeddings, near=near)
-        found = crossvalidation.judge(labels, embeddings, division)
-        groups = len(set(division.groups.tolist()))
-        print(f"| {near} | {groups:,} | {division.near_twins:,} | {found.share or 0:.1%} |", flush=True)
-    best = Recogniser.fit(Moments.of(embeddings, labels)).best(others.means[0])
-    named = np.asarray(others.labels, dtype=object)
-    print(f"| the {len(named)} unseen photos | | | {np.mean(best == named):.1%} |")
+    head, columns = ["threshold"], [[f"{near}" for near in THRESHOLDS] + ["the unseen photos"]]
+    for name in NAMES:
+        architecture = ARCHITECTURES[name]
+        network = Network.of(architecture, args.weights if name == DEFAULT else "imagenet", architecture.input_size)
+        seen, unseen = (see(network, Sample.of(at)) for at in (args.photos, args.unseen))
+        for feature in (None, *FEATURES):
+            head.append(f"`{name}`" + (f" {feature}" if feature else ""))
+            columns.append(column(Look(feature=feature), seen, unseen))
+    for row in (head, ["---"] * len(head), *zip(*columns, strict=True)):
+        print(f"| {' | '.join(row)} |")
 
 
 if __name__ == "__main__":
