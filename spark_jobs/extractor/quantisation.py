@@ -132,7 +132,7 @@ def compare(f32: Extractor, int8: Extractor, model: Any, measuring: Photos) -> s
         return "int8 is not measured: there was one photo only, and it went into the calibration"
     chunks = _chunks(measuring.pixels)
     inputs = [[np.stack(view).astype(np.float32) for view in zip(*map(_tuple, chunk), strict=True)] for chunk in chunks]
-    reference = np.concatenate([model(one if len(one) > 1 else one[0], training=False) for one in inputs])
+    reference = np.concatenate([model(one if len(one) > 1 else one[0], training=False)[0] for one in inputs])
     engines = {extractor.precision: open_engine(extractor) for extractor in (f32, int8)}
     embeddings: dict[str, list[FloatArray]] = {name: [] for name in engines}
     rates: dict[str, list[float]] = {name: [] for name in engines}
