@@ -1,8 +1,8 @@
 """Scenes composed of fruit on photos without fruit, with what stands where in them: to try out `recognise --regions`.
 
-`python -m local.scenes --fruits DIR --backgrounds DIR --out DIR` cuts fruit out of photos that show one each on white, as
-Fruits-360 has them (one folder a label), and sets 1 to 6 of them into each scene. Not for learning from: nothing casts a
-shadow, and each fruit has its own light.
+`python -m local.scenes --fruits DIR --backgrounds DIR --out DIR` cuts fruit out of photos that show one each on white,
+as Fruits-360 has them (one folder a label), and sets 1 to 6 of them into each scene. Not for learning from: nothing
+casts a shadow, and each fruit has its own light.
 """
 
 import argparse
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 

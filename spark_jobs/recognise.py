@@ -7,7 +7,7 @@ import argparse
 import heapq
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,13 @@ from orchard.lake import parents
 from orchard.lake.tables import asking_aws, existing_catalog, table_or_none
 from spark_jobs.exact.basis import Basis
 from spark_jobs.exact.families import Families
+from spark_jobs.exact.moments import Moments
 from spark_jobs.exact.recogniser import Recogniser
-from spark_jobs.extractor import photos
+from spark_jobs.exact.regions import TIMES, Finder
+from spark_jobs.extractor import drawing, photos
 from spark_jobs.extractor.artefact import Extractor, ExtractorError
 from spark_jobs.extractor.engines import decode, open_engine
+from spark_jobs.extractor.maps import Maps
 from spark_jobs.running import shelf
 from spark_jobs.running.objects import AddressError, read_whole
 from spark_jobs.running.output import end
@@ -65,16 +68,28 @@ class Neighbour:
 
 
 @dataclass(frozen=True)
+class Region:
+    """What stands where in a photo: left, top, right and bottom in pixels of the upright photo, and relative to it."""
+
+    label: str
+    probability: float
+    box: tuple[int, int, int, int]
+    share: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
 class Recognised:
     """The answer for one photo: the most probable labels first, the nearest neighbours first.
 
-    `parents` are the most probable ones; empty where the lake has no hierarchy.
+    `parents` are the most probable ones; empty where the lake has no hierarchy. `regions`, the surest first, are None
+    where nobody asked for them.
     """
 
     photo: str
     labels: tuple[Label, ...]
     neighbours: tuple[Neighbour, ...]
     parents: tuple[Parent, ...] = ()
+    regions: tuple[Region, ...] | None = None
 
 
 class LakeError(RuntimeError):
@@ -82,7 +97,7 @@ class LakeError(RuntimeError):
 
 
 def recognise(
-    names: Sequence[str], location: LakeLocation, artefact: str | None = None
+    names: Sequence[str], location: LakeLocation, artefact: str | None = None, pictures: Path | None = None
 ) -> tuple[list[Recognised], list[str]]:
     """Recognise photos, by the newest recogniser of the artefact's extractor (default: of all extractors).
 
@@ -90,6 +105,9 @@ def recognise(
     ----------
     names : sequence of str
         Paths, or ``file://`` and ``s3://`` addresses as the tables have them; one that is named twice counts twice.
+    pictures : Path, optional
+        A folder: find the regions of each photo, too, and draw them there, as ``<name>.regions.jpg``. A photo takes
+        some 30 times as long then.
 
     Returns
     -------
@@ -102,6 +120,8 @@ def recognise(
     ------
     LakeError
         There is no lake, or no recogniser of that extractor in it.
+    ExtractorError
+        The artefact cannot be read, or holds no maps to find regions in.
     """
     if not location.is_s3 and not Path(location.root, "catalog.db").is_file():
         raise LakeError(
@@ -115,19 +135,28 @@ def recognise(
         raise LakeError(f"The lake {location.root} holds no recogniser{known}: run_local (or the DAG) makes one.")
     extractor = given or shelf.take(location.root, row["extractor_id"])
     recogniser = Recogniser(tuple(row["labels"]), np.array(row["weights"]), np.array(row["biases"]), row["shrinkage"])
-    rows, errors = _embed(names, extractor)
+    look = None
+    if pictures:
+        run = _newest(catalog, location.database, "moments", extractor.extractor_id, run_id=row["run_id"])
+        if run is None or run["total"] is None:
+            raise LakeError(
+                f"The lake {location.root} holds no moments of its recogniser (run {row['run_id']}), which regions are "
+                "found by: the next run makes them."
+            )
+        look = _looking(extractor, Moments.unpack(run["total"]), pictures)
+    rows, errors = _embed(names, extractor, look)
     if not rows:
         return [], errors
-    embeddings = np.stack([embedding for _, embedding in rows])
+    embeddings = np.stack([embedding for _, embedding, _ in rows])
     probabilities = recogniser.probabilities(embeddings)
     hierarchy = parents.read(catalog, location.database)
     neighbours = _nearest(catalog, location.database, extractor.extractor_id, embeddings)
     answers = []
-    for (name, _), chances, near in zip(rows, probabilities, neighbours, strict=True):
+    for (name, _, regions), chances, near in zip(rows, probabilities, neighbours, strict=True):
         best = np.argsort(-chances, kind="stable")[:LABELS]
         labels = tuple(Label(recogniser.labels[i], float(chances[i])) for i in best)
         of = _parents(recogniser.labels, chances, hierarchy) if hierarchy else ()
-        answers.append(Recognised(name, labels, tuple(near), of))
+        answers.append(Recognised(name, labels, tuple(near), of, regions))
     return answers, errors
 
 
@@ -142,13 +171,45 @@ def _parents(labels: Sequence[str], chances: NDArray[np.float64], hierarchy: Map
     return tuple(found)
 
 
-def _embed(names: Sequence[str], extractor: Extractor) -> tuple[list[tuple[str, NDArray[np.float32]]], list[str]]:
+Look = Callable[[str, bytes, NDArray[np.float32]], tuple[Region, ...]]  # a photo's name, its bytes and its embedding
+
+
+def _looking(extractor: Extractor, moments: Moments, pictures: Path) -> Look:
+    """Give what finds a photo's regions, and draws them."""
+    maps = [Maps(extractor, times) for times in TIMES]
+    finder = Finder.of(moments, extractor.spec.feature)
+    pictures.mkdir(parents=True, exist_ok=True)
+    drawn: set[Path] = set()
+
+    def look(name: str, data: bytes, embedding: NDArray[np.float32]) -> tuple[Region, ...]:
+        photo = drawing.upright(data)
+        regions = []
+        for one in finder.regions(embedding, [each.see(data) for each in maps]):
+            left, top, right, bottom = one.box
+            box = (left * photo.width, top * photo.height, right * photo.width, bottom * photo.height)
+            pixels = tuple(map(round, box))
+            regions.append(Region(one.label, one.probability, pixels, one.box))  # type: ignore[arg-type]
+        number, stem = 1, Path(name).stem
+        while (path := pictures / f"{stem}{f'-{number}' if number > 1 else ''}.regions.jpg") in drawn:
+            number += 1
+        drawn.add(path)
+        drawing.draw(photo, [(f"{one.label} {one.probability:.0%}", one.box) for one in regions]).save(path, quality=90)
+        return tuple(regions)
+
+    return look
+
+
+def _embed(
+    names: Sequence[str], extractor: Extractor, look: Look | None
+) -> tuple[list[tuple[str, NDArray[np.float32], tuple[Region, ...] | None]], list[str]]:
     """Embed the photos that can be read, and say why the others cannot."""
     engine = open_engine(extractor)
     rows, errors = [], []
     for name in names:
         try:
-            rows.append((name, engine.embed([decode(read_whole(name), extractor)])[0]))
+            data = read_whole(name)
+            embedding = engine.embed([decode(data, extractor)])[0]
+            rows.append((name, embedding, look(name, data, embedding) if look else None))
         except photos.PhotoError as error:
             errors.append(f"{name}: {error}")
         except AddressError as error:
@@ -212,6 +273,9 @@ def describe(answer: Recognised) -> str:
     else:
         said = [f"{label.label} {label.probability:.1%}" for label in answer.labels]
     lines = [f"{answer.photo}: {', '.join(said)}"]
+    for one in answer.regions or ():
+        left, top, right, bottom = one.box
+        lines.append(f"  {one.label} {one.probability:.1%} from {left}, {top} to {right}, {bottom}")
     lines += [f"  {near.distance:8.3f}  {near.label}  {near.uri}" for near in answer.neighbours]
     return "\n".join(lines)
 
@@ -222,21 +286,37 @@ def _said(one: Parent) -> str:
     return f"{one.parent} {one.probability:.1%}{best}"
 
 
+def _plain(answer: Recognised) -> dict[str, Any]:
+    """Give what JSON is to hold: without regions where nobody asked for them."""
+    plain = asdict(answer)
+    if answer.regions is None:
+        del plain["regions"]
+    return plain
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m spark_jobs.recognise", description=__doc__)
     parser.add_argument("photos", nargs="+", metavar="PHOTO", help="path, or file:// or s3:// address, of a photo")
     parser.add_argument("--lake", required=True, metavar="DIR", help="the lake: a folder, or s3://bucket[/prefix]")
     parser.add_argument("--database", default="orchard", help="database of the tables (default: orchard)")
     parser.add_argument("--extractor", metavar="ARTEFACT", help="default: the one of the lake's newest recogniser")
+    parser.add_argument(
+        "--regions",
+        type=Path,
+        metavar="DIR",
+        help="find what stands where in each photo, ten regions at most, and draw it as DIR/<name>.regions.jpg; takes "
+        "some 30 times as long a photo",
+    )
     parser.add_argument("--json", action="store_true", help="print a JSON list, one object a photo")
     args = parser.parse_args(argv)
     try:
         with asking_aws():
-            answers, errors = recognise(args.photos, LakeLocation.parse(args.lake, args.database), args.extractor)
+            location = LakeLocation.parse(args.lake, args.database)
+            answers, errors = recognise(args.photos, location, args.extractor, args.regions)
     except (ExtractorError, LakeError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(json.dumps([asdict(a) for a in answers], indent=2) if args.json else "\n".join(map(describe, answers)))
+    print(json.dumps(list(map(_plain, answers)), indent=2) if args.json else "\n".join(map(describe, answers)))
     for unread in errors:
         print(f"error: {unread}", file=sys.stderr)
     return 2 if errors else 0

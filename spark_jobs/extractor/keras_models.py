@@ -23,8 +23,8 @@ _DEEP = 320  # weights: more than ResNet50 has
 def build(architecture: Architecture, weights: str, look: Look | None = None) -> Any:
     """Build the Keras model: pixels 0 to 255 of each view in, embeddings and then the maps they are the means of out.
 
-    There is a map for each view, and where the look has a mirror a second one, of what is seen from left to right, turned
-    back: so all maps show the photo as it is.
+    There is a map for each view, and where the look has a mirror a second one, of what is seen from left to right,
+    turned back: so all maps show the photo as it is.
 
     Parameters
     ----------

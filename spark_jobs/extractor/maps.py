@@ -1,0 +1,56 @@
+"""Maps: what an artefact's network sees at each place of a photo, for who asks where something is.
+
+Workers never compute them: an embedding is their mean, and `spark_jobs.extractor.engines` cuts them off. A photo can be
+seen larger here than for its embedding, so that what is small in it fills as many places as a photo of the lake does.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from spark_jobs.extractor import photos
+from spark_jobs.extractor.artefact import Extractor, ExtractorError, FloatArray
+from spark_jobs.extractor.engines import OpenVINOEngine
+
+
+class Maps:
+    """An artefact's network before its pooling, on the CPU, whatever the engine of its embeddings.
+
+    Parameters
+    ----------
+    times : int
+        By how much larger than for its embedding a photo is seen; its time goes with the square.
+
+    Raises
+    ------
+    ExtractorError
+        If the artefact was exported before it held maps.
+    """
+
+    def __init__(self, extractor: Extractor, times: int = 1, threads: int = 1) -> None:
+        core = OpenVINOEngine.library().Core()
+        model = core.read_model(extractor.model_xml, extractor.model_bin)
+        if len(model.outputs) == 1:
+            raise ExtractorError(
+                f"The artefact {extractor.extractor_id} holds no map of places, which regions are found in: export it "
+                "again with the same options (`python -m spark_jobs.export_extractor`). Its id stays, and no photo is "
+                "embedded again"
+            )
+        self._sizes = tuple((width * times, height * times) for width, height in extractor.views)
+        inputs = zip(model.inputs, self._sizes, strict=True)
+        model.reshape({port: [1, height, width, 3] for port, (width, height) in inputs})
+        settings: dict[str, Any] = OpenVINOEngine.settings(threads)
+        self._request = core.compile_model(model, "CPU", settings).create_infer_request()
+        self._outputs = len(model.outputs)
+
+    def see(self, data: bytes) -> tuple[FloatArray, ...]:
+        """See a photo; `photos.decode_views` says what can go wrong.
+
+        Returns
+        -------
+        tuple of ndarray of shape (rows, columns, dimension)
+            For each view a map, and where the extractor has a mirror the other side's, turned back.
+        """
+        views = photos.decode_views(data, self._sizes)
+        seen = self._request.infer({i: view[np.newaxis] for i, view in enumerate(views)})
+        return tuple(seen[i][0].copy() for i in range(1, self._outputs))
