@@ -99,6 +99,7 @@ OPTIONS = {
     "python -m spark_jobs.choose_extractor PHOTOS NAME...": "spark_jobs.choose_extractor",
     "python -m spark_jobs.export_extractor NAME --out DIR": "spark_jobs.export_extractor",
     "python -m local.sample_photos DIR": "local.sample_photos",
+    "python -m local.scenes": "local.scenes",
     "python -m local": "local.stack",
     "python -m infra mwaa": "infra.mwaa",
     **{f"python -m orchard {name}": f"orchard.commands.{name}" for name in OF_ORCHARD},
@@ -107,6 +108,7 @@ OPTIONS = {
     "spark-submit ... maintain_tables.py": "spark_jobs.maintain_tables",
     "python -m benchmarks.networks": "benchmarks.networks",
     "python -m benchmarks.near_twins PHOTOS": "benchmarks.near_twins",
+    "python -m benchmarks.scenes LEARN": "benchmarks.scenes",
     "make bench": "benchmarks.__main__",
     "make screenshots": "local.screenshots",
 }

@@ -1,11 +1,11 @@
 """Regions: where in a photo there is what the lake knows, from the network's maps; NumPy alone, and nothing learnt.
 
 The embedding of a photo is the mean of a map, so that of a window is the mean of the map over the window: one pass of
-the network gives all of them. What is no fruit is told by the photo itself, whose mean stands for its background, as one
-more label of a linear discriminant. Not for outlines, nor for fruit that lies in heaps: a box is some windows' mean.
+the network gives all of them. What is no fruit is told by the photo itself, whose mean stands for its background, as
+one more label of a linear discriminant. Not for outlines, nor for fruit that lies in heaps: a box is some windows' mean.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,7 +27,7 @@ width is as large as the lake's photos are."""
 _STEPS: Final = 7  # a window's places: so many to a side of the network's input
 _SIDES: Final = ((5, 5), (6, 6), (7, 7), (8, 8), (9, 9), (5, 7), (7, 5), (6, 8), (8, 6), (7, 9), (9, 7))  # in steps
 _SHRINKAGE: Final = 0.7  # windows differ from photos in many ways that the lake's photos do not differ in
-_LEAST: Final = 0.4  # of the way from the photo's mean to the label's
+_LEAST: Final = 0.37  # of the way from the photo's mean to the label's
 _LIKE: Final = 4.0  # times the lake's mean squared distance of a photo to its label's mean
 _PEAKS: Final = 25
 _OVERLAP: Final = 0.4  # of two peaks: the share of the smaller one that lies in the other
@@ -87,15 +87,15 @@ class Finder:
         usual = float(np.trace(cho_solve((factor, True), within)))
         return cls(moments.labels, moments.means, weights, biases, factor, usual, feature)
 
-    def regions(self, embedding: NDArray[np.float32], levels: Sequence[Sequence[NDArray[np.float32]]]) -> list[Region]:
+    def regions(self, embedding: NDArray[np.float32], levels: Iterable[Sequence[NDArray[np.float32]]]) -> list[Region]:
         """Find regions, the surest first; ten at most.
 
         Parameters
         ----------
         embedding : ndarray of shape (dimension,)
             Of the whole photo. One that is as near to a label as the lake's photos are is one region, the whole photo.
-        levels : sequence of length len(TIMES) of sequence of ndarray of shape (rows, columns, dimension)
-            Maps at each of `TIMES`: of all views and sides, as an embedding is the mean of.
+        levels : iterable of length len(TIMES) of sequence of ndarray of shape (rows, columns, dimension)
+            Maps at each of `TIMES`: of all views and sides. Not asked for where the whole photo is the answer.
         """
         whole = embedding[None].astype(np.float64)
         if self.distances(whole)[0] <= _LIKE * self.usual:
@@ -120,7 +120,7 @@ class Finder:
             voters = near & (scores >= _VOTE * scores[peak])
             box, said = (np.average(one[voters], axis=0, weights=scores[voters]) for one in (boxes, chances))
             best = int(said.argmax())
-            found.append(Region(self.labels[best], float(said[best]), (box[0], box[1], box[2], box[3])))
+            found.append(Region(self.labels[best], min(float(said[best]), 1.0), tuple(box.tolist())))
         at = np.array([one.box for one in found]).reshape(-1, 4)
         return [found[i] for i in suppress(at, scores[peaks], MOST, _REGIONS_OVERLAP)]
 

@@ -4,13 +4,14 @@ Workers never compute them: an embedding is their mean, and `spark_jobs.extracto
 seen larger here than for its embedding, so that what is small in it fills as many places as a photo of the lake does.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from spark_jobs.extractor import photos
 from spark_jobs.extractor.artefact import Extractor, ExtractorError, FloatArray
-from spark_jobs.extractor.engines import OpenVINOEngine
+from spark_jobs.extractor.engines import OpenVINOEngine, Pixels
 
 
 class Maps:
@@ -42,6 +43,7 @@ class Maps:
         settings: dict[str, Any] = OpenVINOEngine.settings(threads)
         self._request = core.compile_model(model, "CPU", settings).create_infer_request()
         self._outputs = len(model.outputs)
+        self._mirror = extractor.spec.mirror
 
     def see(self, data: bytes) -> tuple[FloatArray, ...]:
         """See a photo; `photos.decode_views` says what can go wrong.
@@ -49,8 +51,16 @@ class Maps:
         Returns
         -------
         tuple of ndarray of shape (rows, columns, dimension)
-            For each view a map, and where the extractor has a mirror the other side's, turned back.
+            For each view two maps: of the photo, and of what is seen from left to right, turned back. Both also where
+            the embedding has no mirror, as windows are told apart better by both.
         """
         views = photos.decode_views(data, self._sizes)
-        seen = self._request.infer({i: view[np.newaxis] for i, view in enumerate(views)})
-        return tuple(seen[i][0].copy() for i in range(1, self._outputs))
+        maps = self._infer(views)
+        if not self._mirror:
+            maps += [turned[:, ::-1] for turned in self._infer([view[:, ::-1] for view in views])]
+        return tuple(maps)
+
+    def _infer(self, views: Sequence[Pixels]) -> list[FloatArray]:
+        inputs = {i: np.ascontiguousarray(view[np.newaxis]) for i, view in enumerate(views)}
+        seen = self._request.infer(inputs)
+        return [seen[i][0].copy() for i in range(1, self._outputs)]

@@ -106,12 +106,14 @@ def quantise(extractor: Extractor, calibration: Photos) -> Extractor:
         subset_size=len(calibration.pixels),
     )
     model_xml, model_bin = serialise(quantised)
+    # Of what the embedding is computed with, as before artefacts held maps: so ids stay.
+    decisive = serialise(OpenVINOEngine.embedding_alone(quantised))[1]
     int8 = replace(
         extractor,
         spec=replace(
             extractor.spec,
             precision="int8",
-            quantised_sha256=hashlib.sha256(model_bin).hexdigest(),
+            quantised_sha256=hashlib.sha256(decisive).hexdigest(),
             tolerance=INT8_TOLERANCE,
             norm_tolerance=INT8_NORM_TOLERANCE,
             versions={**extractor.spec.versions, "nncf": version("nncf")},
