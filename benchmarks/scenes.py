@@ -9,6 +9,7 @@ import argparse
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         false += score.false
     print("| longer side, of the picture's width | fruits | found |\n|---|---|---|")
     at, right = np.array(sides), np.array(found)
-    for least, most in zip(EDGES, EDGES[1:], strict=False):
+    for least, most in pairwise(EDGES):
         here = (at >= least) & (at < most)
         if here.any():
             print(

@@ -2,7 +2,7 @@
 
 The embedding of a photo is the mean of a map, so that of a window is the mean of the map over the window: one pass of
 the network gives all of them. What is no fruit is told by the photo itself, whose mean stands for its background, as
-one more label of a linear discriminant. Not for outlines, nor for fruit that lies in heaps: a box is some windows' mean.
+one more label of a linear discriminant. Not for outlines, nor for fruit in heaps: a box is some windows' mean.
 """
 
 from collections.abc import Iterable, Sequence

@@ -62,7 +62,7 @@ def lake(artefact, tmp_path_factory):
 
 @pytest.fixture
 def photo(tmp_path):
-    """An apple on the left and a lime on the right, on grey; lies on its side, as its EXIF says."""
+    """Paint an apple on the left and a lime on the right, on grey; it lies on its side, as its EXIF says."""
     image = Image.new("RGB", (400, 200), GREY)
     image.paste(RED, (30, 60, 130, 130))
     image.paste(GREEN, (250, 80, 360, 150))

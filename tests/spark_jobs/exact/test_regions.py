@@ -61,7 +61,7 @@ def finder():
 
 
 def see(*fruits):
-    """Maps of a photo whose background is number 5, and fruits: label, left, top and side as shares."""
+    """Give the maps of a photo whose background is number 5, and fruits: label, left, top and side as shares."""
     levels = []
     for times in regions.TIMES:
         side = 7 * times
