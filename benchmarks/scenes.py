@@ -25,7 +25,7 @@ from spark_jobs.extractor.architectures import ARCHITECTURES, DEFAULT
 from spark_jobs.extractor.artefact import Extractor
 from spark_jobs.extractor.engines import decode, open_engine
 from spark_jobs.extractor.keras_models import build
-from spark_jobs.extractor.maps import Maps
+from spark_jobs.extractor.maps import Maps, crops
 
 EDGES = (0.0, 0.3, 0.35, 0.4, 0.5, 1.0)  # of a fruit's longer side, as a share of the picture's width
 
@@ -85,7 +85,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         file = io.BytesIO()
         scene.save(file, "JPEG", quality=92)
         embedding = engine.embed([decode(file.getvalue(), extractor)])[0]
-        return finder.regions(embedding, (each.see(file.getvalue()) for each in maps))
+        found = finder.regions(embedding, (each.see(file.getvalue()) for each in maps))
+        photo = Image.open(file).convert("RGB")
+        return [
+            one if one.is_whole else finder.named(one, engine.embed(crops(photo, one.box, extractor))) for one in found
+        ]
 
     sides, found, false = [], [], 0
     for number in range(1, args.number + 1):

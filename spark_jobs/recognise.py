@@ -29,8 +29,8 @@ from spark_jobs.exact.recogniser import Recogniser
 from spark_jobs.exact.regions import TIMES, Finder
 from spark_jobs.extractor import drawing, photos
 from spark_jobs.extractor.artefact import Extractor, ExtractorError
-from spark_jobs.extractor.engines import decode, open_engine
-from spark_jobs.extractor.maps import Maps
+from spark_jobs.extractor.engines import Engine, decode, open_engine
+from spark_jobs.extractor.maps import Maps, crops
 from spark_jobs.running import shelf
 from spark_jobs.running.objects import AddressError, read_whole
 from spark_jobs.running.output import end
@@ -135,7 +135,7 @@ def recognise(
         raise LakeError(f"The lake {location.root} holds no recogniser{known}: run_local (or the DAG) makes one.")
     extractor = given or shelf.take(location.root, row["extractor_id"])
     recogniser = Recogniser(tuple(row["labels"]), np.array(row["weights"]), np.array(row["biases"]), row["shrinkage"])
-    look = None
+    engine, look = open_engine(extractor), None
     if pictures:
         run = _newest(catalog, location.database, "moments", extractor.extractor_id, run_id=row["run_id"])
         if run is None or run["total"] is None:
@@ -143,8 +143,8 @@ def recognise(
                 f"The lake {location.root} holds no moments of its recogniser (run {row['run_id']}), which regions are "
                 "found by: the next run makes them."
             )
-        look = _looking(extractor, Moments.unpack(run["total"]), pictures)
-    rows, errors = _embed(names, extractor, look)
+        look = _looking(extractor, engine, Moments.unpack(run["total"]), pictures)
+    rows, errors = _embed(names, extractor, engine, look)
     if not rows:
         return [], errors
     embeddings = np.stack([embedding for _, embedding, _ in rows])
@@ -174,7 +174,7 @@ def _parents(labels: Sequence[str], chances: NDArray[np.float64], hierarchy: Map
 Look = Callable[[str, bytes, NDArray[np.float32]], tuple[Region, ...]]  # a photo's name, its bytes and its embedding
 
 
-def _looking(extractor: Extractor, moments: Moments, pictures: Path) -> Look:
+def _looking(extractor: Extractor, engine: Engine, moments: Moments, pictures: Path) -> Look:
     """Give what finds a photo's regions, and draws them."""
     maps = [Maps(extractor, times) for times in TIMES]
     finder = Finder.of(moments, extractor.spec.feature)
@@ -184,7 +184,10 @@ def _looking(extractor: Extractor, moments: Moments, pictures: Path) -> Look:
     def look(name: str, data: bytes, embedding: NDArray[np.float32]) -> tuple[Region, ...]:
         photo = drawing.upright(data)
         regions = []
-        for one in finder.regions(embedding, (each.see(data) for each in maps)):
+        for found in finder.regions(embedding, (each.see(data) for each in maps)):
+            one = found
+            if not found.is_whole:
+                one = finder.named(found, engine.embed(crops(photo, found.box, extractor)))
             left, top, right, bottom = one.box
             box = (left * photo.width, top * photo.height, right * photo.width, bottom * photo.height)
             pixels = tuple(map(round, box))
@@ -200,10 +203,9 @@ def _looking(extractor: Extractor, moments: Moments, pictures: Path) -> Look:
 
 
 def _embed(
-    names: Sequence[str], extractor: Extractor, look: Look | None
+    names: Sequence[str], extractor: Extractor, engine: Engine, look: Look | None
 ) -> tuple[list[tuple[str, NDArray[np.float32], tuple[Region, ...] | None]], list[str]]:
     """Embed the photos that can be read, and say why the others cannot."""
-    engine = open_engine(extractor)
     rows, errors = [], []
     for name in names:
         try:

@@ -6,7 +6,7 @@ one more label of a linear discriminant. Not for outlines, nor for fruit in heap
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -27,7 +27,7 @@ width is as large as the lake's photos are."""
 _STEPS: Final = 7  # a window's places: so many to a side of the network's input
 _SIDES: Final = ((5, 5), (6, 6), (7, 7), (8, 8), (9, 9), (5, 7), (7, 5), (6, 8), (8, 6), (7, 9), (9, 7))  # in steps
 _SHRINKAGE: Final = 0.7  # windows differ from photos in many ways that the lake's photos do not differ in
-_LEAST: Final = 0.37  # of the way from the photo's mean to the label's
+_LEAST: Final = 0.39  # of the way from the photo's mean to the label's
 _LIKE: Final = 4.0  # times the lake's mean squared distance of a photo to its label's mean
 _PEAKS: Final = 25
 _OVERLAP: Final = 0.4  # of two peaks: the share of the smaller one that lies in the other
@@ -44,6 +44,11 @@ class Region:
     label: str
     probability: float
     box: tuple[float, float, float, float]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is the whole photo, whose embedding named it."""
+        return self.box == (0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +114,12 @@ class Finder:
             seen.append(embeddings(maps, at, steps, self.feature))
             wholes.append(embeddings(maps, np.array([[0, 0, steps, steps]]), steps, self.feature)[0])
         return self._found(np.concatenate(boxes), np.concatenate(seen), np.mean(wholes, axis=0))
+
+    def named(self, region: Region, looks: NDArray[np.float32]) -> Region:
+        """Name a region anew by embeddings of its crop, of shape (n, dimension); see `is_whole` for which have none."""
+        chances = self.chances(looks.astype(np.float64).mean(axis=0, keepdims=True))[0]
+        best = int(chances.argmax())
+        return replace(region, label=self.labels[best], probability=float(chances[best]))
 
     def _found(self, boxes: Boxes, seen: Array, mean: Array) -> list[Region]:
         chances, scores = self.chances(seen), self.scores(seen, mean)

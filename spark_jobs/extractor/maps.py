@@ -5,13 +5,16 @@ seen larger here than for its embedding, so that what is small in it fills as ma
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+from PIL import Image
 
 from spark_jobs.extractor import photos
 from spark_jobs.extractor.artefact import Extractor, ExtractorError, FloatArray
-from spark_jobs.extractor.engines import OpenVINOEngine, Pixels
+from spark_jobs.extractor.engines import OpenVINOEngine, Pixels, Views
+
+_AROUND: Final = 0.2  # of a box, on each side: what its crop shows beside it
 
 
 class Maps:
@@ -64,3 +67,21 @@ class Maps:
         inputs = {i: np.ascontiguousarray(view[np.newaxis]) for i, view in enumerate(views)}
         seen = self._request.infer(inputs)
         return [seen[i][0].copy() for i in range(1, self._outputs)]
+
+
+def crops(photo: Image.Image, box: tuple[float, float, float, float], extractor: Extractor) -> list[Views]:
+    """Crop what lies in a box of an upright photo and a fifth around it, as an extractor takes it, from both sides.
+
+    Parameters
+    ----------
+    box : tuple of float
+        Left, top, right and bottom, as shares of the photo's width and height.
+    """
+    wide, high = _AROUND * (box[2] - box[0]), _AROUND * (box[3] - box[1])
+    left, top, right, bottom = box[0] - wide, box[1] - high, box[2] + wide, box[3] + high
+    crop = photo.crop(
+        (round(left * photo.width), round(top * photo.height), round(right * photo.width), round(bottom * photo.height))
+    )
+    views = [np.asarray(crop.resize(size, Image.Resampling.BICUBIC)) for size in extractor.views]
+    sides = (views, [np.ascontiguousarray(view[:, ::-1]) for view in views])
+    return [tuple(side) if len(side) > 1 else side[0] for side in sides]

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from spark_jobs.exact import regions
 from spark_jobs.exact.moments import Moments
-from spark_jobs.exact.regions import Finder, embeddings, suppress, windows
+from spark_jobs.exact.regions import Finder, Region, embeddings, suppress, windows
 
 
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**31), st.sampled_from([None, "sqrt"]))
@@ -120,3 +120,12 @@ def test_a_lake_of_one_photo_a_label():
     levels = see(("fig", 0.3, 0.3, 0.35))
     (one,) = finder.regions(levels[0][0].mean(axis=(0, 1)), levels)
     assert one.label == "fig"
+
+
+def test_a_region_is_named_anew_by_its_crops(finder):
+    region = Region("plum", 0.4, (0.1, 0.2, 0.5, 0.6))
+    one = finder.named(region, np.array([finder.means[0] * 1.2, finder.means[0] * 0.8]))
+    assert (one.label, one.box) == ("apple", region.box)
+    assert 0.99 < one.probability <= 1
+    assert not one.is_whole
+    assert Region("fig", 1.0, (0.0, 0.0, 1.0, 1.0)).is_whole

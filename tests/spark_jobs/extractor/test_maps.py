@@ -2,11 +2,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from spark_jobs.extractor.artefact import Extractor, ExtractorError
 from spark_jobs.extractor.engines import OpenVINOEngine, decode, open_engine
 from spark_jobs.extractor.keras_models import serialise
-from spark_jobs.extractor.maps import Maps
+from spark_jobs.extractor.maps import Maps, crops
 from tests.artefacts import colours, exported, small
 
 LOOK = ("--views", "96,64", "--mirror", "--feature", "sqrt")
@@ -67,3 +68,12 @@ def test_an_old_artefact_embeds_and_says_what_to_do(tmp_path):
     assert open_engine(old).embed([decode(old.test_image, old)]).shape == (1, 48)
     with pytest.raises(ExtractorError, match="Its id stays, and no photo is embedded again"):
         Maps(old)
+
+
+def test_a_crop_shows_what_stands_around_a_box_and_its_other_side(tmp_path):
+    photo = Image.new("RGB", (200, 100), "red")
+    photo.paste((0, 0, 255), (100, 0, 200, 100))
+    one, other = crops(photo, (0.25, 0.2, 0.75, 0.8), Extractor.load(colours(tmp_path)))
+    assert one.shape == (64, 64, 3)
+    assert one[32, 5].tolist() == other[32, 58].tolist() == [255, 0, 0]
+    assert one[32, 58].tolist() == other[32, 5].tolist() == [0, 0, 255]
