@@ -91,7 +91,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             one if one.is_whole else finder.named(one, engine.embed(crops(photo, one.box, extractor))) for one in found
         ]
 
-    sides, found, false = [], [], 0
+    sides: list[float] = []
+    found: list[bool] = []
+    false = 0
     for number in range(1, args.number + 1):
         scene, placed = scenes[number]
         score = Score.of(placed, look(scene), scene.size)

@@ -107,7 +107,7 @@ def recognise(
         Paths, or ``file://`` and ``s3://`` addresses as the tables have them; one that is named twice counts twice.
     pictures : Path, optional
         A folder: find the regions of each photo, too, and draw them there, as ``<name>.regions.jpg``. A photo takes
-        some 50 times as long then, unless it shows one fruit as the lake's photos do.
+        50 to 70 times as long then, unless it shows one fruit as the lake's photos do.
 
     Returns
     -------
@@ -307,7 +307,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=Path,
         metavar="DIR",
         help="find what stands where in each photo, ten regions at most, and draw it as DIR/<name>.regions.jpg; takes "
-        "up to 50 times as long a photo",
+        "up to 70 times as long a photo",
     )
     parser.add_argument("--json", action="store_true", help="print a JSON list, one object a photo")
     args = parser.parse_args(argv)

@@ -93,7 +93,7 @@ class Finder:
         return cls(moments.labels, moments.means, weights, biases, factor, usual, feature)
 
     def regions(self, embedding: NDArray[np.float32], levels: Iterable[Sequence[NDArray[np.float32]]]) -> list[Region]:
-        """Find regions, the surest first; ten at most.
+        """Find regions, the surest first; ten at most. `named` then names them better.
 
         Parameters
         ----------
