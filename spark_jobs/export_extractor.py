@@ -109,7 +109,7 @@ def export(architecture: Architecture, model: Any, look: Look | None = None) -> 
     sizes = look.sizes(architecture)
     image = render(max(sizes))
     views = [view[np.newaxis].astype(np.float32) for view in photos.decode_views(image, sizes, look.crop)]
-    expected = np.asarray(model(views if len(views) > 1 else views[0], training=False), dtype=np.float32)[0]
+    expected = np.asarray(model(views if len(views) > 1 else views[0], training=False)[0], dtype=np.float32)[0]
     model_xml, model_bin = to_openvino(model, sizes)
     weights = model.get_weights()  # those of each view are the same
     with tempfile.TemporaryDirectory() as folder:

@@ -7,7 +7,7 @@ import argparse
 import heapq
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,11 @@ from spark_jobs.exact.distance import Distance
 from spark_jobs.exact.families import Families
 from spark_jobs.exact.moments import Moments
 from spark_jobs.exact.recogniser import Recogniser
-from spark_jobs.extractor import photos
+from spark_jobs.exact.regions import TIMES, Finder
+from spark_jobs.extractor import drawing, photos
 from spark_jobs.extractor.artefact import Extractor, ExtractorError
-from spark_jobs.extractor.engines import decode, open_engine
+from spark_jobs.extractor.engines import Engine, decode, open_engine
+from spark_jobs.extractor.maps import Maps, crops
 from spark_jobs.running import shelf
 from spark_jobs.running.objects import AddressError, read_whole
 from spark_jobs.running.output import end
@@ -67,6 +69,16 @@ class Neighbour:
 
 
 @dataclass(frozen=True)
+class Region:
+    """What stands where in a photo: left, top, right and bottom in pixels of the upright photo, and relative to it."""
+
+    label: str
+    probability: float
+    box: tuple[int, int, int, int]
+    share: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
 class Recognised:
     """The answer for one photo: the most probable labels first, the nearest neighbours first.
 
@@ -78,6 +90,8 @@ class Recognised:
         To the nearest label's photos, where 1 is usual: see `spark_jobs.exact.distance`.
     known : bool
         False of a photo that is farther than 99% of the lake's own: nothing that the lake knows, whatever the labels.
+    regions : tuple of Region, optional
+        The surest first; None where nobody asked for them.
     """
 
     photo: str
@@ -86,6 +100,7 @@ class Recognised:
     parents: tuple[Parent, ...] = ()
     distance: float | None = None
     known: bool = True
+    regions: tuple[Region, ...] | None = None
 
 
 class LakeError(RuntimeError):
@@ -93,7 +108,7 @@ class LakeError(RuntimeError):
 
 
 def recognise(
-    names: Sequence[str], location: LakeLocation, artefact: str | None = None
+    names: Sequence[str], location: LakeLocation, artefact: str | None = None, pictures: Path | None = None
 ) -> tuple[list[Recognised], list[str]]:
     """Recognise photos, by the newest recogniser of the artefact's extractor (default: of all extractors).
 
@@ -101,6 +116,9 @@ def recognise(
     ----------
     names : sequence of str
         Paths, or ``file://`` and ``s3://`` addresses as the tables have them; one that is named twice counts twice.
+    pictures : Path, optional
+        A folder: find the regions of each photo, too, and draw them there, as ``<name>.regions.jpg``. A photo takes
+        50 to 70 times as long then, unless it shows one fruit as the lake's photos do.
 
     Returns
     -------
@@ -113,6 +131,8 @@ def recognise(
     ------
     LakeError
         There is no lake, or no recogniser of that extractor in it.
+    ExtractorError
+        The artefact cannot be read, or holds no maps to find regions in.
     """
     if not location.is_s3 and not Path(location.root, "catalog.db").is_file():
         raise LakeError(
@@ -129,33 +149,39 @@ def recognise(
         *(tuple(row["labels"]), np.array(row["weights"]), np.array(row["biases"]), row["shrinkage"]),
         temperature=row.get("temperature") or 1.0,  # recognisers of older versions have none
     )
-    rows, errors = _embed(names, extractor)
+    far: float = row.get("far") or np.inf  # recognisers of few photos, and of older versions, know of no limit
+    engine, look = open_engine(extractor), None
+    total = _moments(catalog, location.database, row) if pictures or np.isfinite(far) else None
+    if pictures:
+        if total is None:
+            raise LakeError(
+                f"The lake {location.root} holds no moments of its recogniser (run {row['run_id']}), which regions are "
+                "found by: the next run makes them."
+            )
+        look = _looking(extractor, engine, total, pictures)
+    rows, errors = _embed(names, extractor, engine, look)
     if not rows:
         return [], errors
-    embeddings = np.stack([embedding for _, embedding in rows])
+    embeddings = np.stack([embedding for _, embedding, _ in rows])
     probabilities = recogniser.probabilities(embeddings)
     hierarchy = parents.read(catalog, location.database)
     neighbours = _nearest(catalog, location.database, extractor.extractor_id, embeddings)
-    far: float = row.get("far") or np.inf  # recognisers of few photos, and of older versions, know of no limit
-    distances = _distances(catalog, location.database, row, embeddings) if np.isfinite(far) else None
+    distances = Distance.of(total, recogniser.shrinkage).to_nearest(embeddings) if total and np.isfinite(far) else None
     answers = []
-    for i, ((name, _), chances, near) in enumerate(zip(rows, probabilities, neighbours, strict=True)):
+    for i, ((name, _, regions), chances, near) in enumerate(zip(rows, probabilities, neighbours, strict=True)):
         best = np.argsort(-chances, kind="stable")[:LABELS]
         labels = tuple(Label(recogniser.labels[j], float(chances[j])) for j in best)
         of = _parents(recogniser.labels, chances, hierarchy) if hierarchy else ()
         distance = None if distances is None else float(distances[i])
-        answers.append(Recognised(name, labels, tuple(near), of, distance, distance is None or distance <= far))
+        familiar = distance is None or distance <= far
+        answers.append(Recognised(name, labels, tuple(near), of, distance, familiar, regions))
     return answers, errors
 
 
-def _distances(
-    catalog: Catalog, database: str, recogniser: Mapping[str, Any], embeddings: NDArray[np.float32]
-) -> NDArray[np.float64] | None:
-    """Measure how far embeddings are from the lake's; None while a step is at work on the moments."""
+def _moments(catalog: Catalog, database: str, recogniser: Mapping[str, Any]) -> Moments | None:
+    """Read what a recogniser was fitted from; None while a step is at work on it."""
     row = _newest(catalog, database, "moments", recogniser["extractor_id"], run_id=recogniser["run_id"])
-    if row is None or row["total"] is None:
-        return None
-    return Distance.of(Moments.unpack(row["total"]), recogniser["shrinkage"]).to_nearest(embeddings)
+    return None if row is None or row["total"] is None else Moments.unpack(row["total"])
 
 
 def _parents(labels: Sequence[str], chances: NDArray[np.float64], hierarchy: Mapping[str, str]) -> tuple[Parent, ...]:
@@ -169,13 +195,47 @@ def _parents(labels: Sequence[str], chances: NDArray[np.float64], hierarchy: Map
     return tuple(found)
 
 
-def _embed(names: Sequence[str], extractor: Extractor) -> tuple[list[tuple[str, NDArray[np.float32]]], list[str]]:
+Look = Callable[[str, bytes, NDArray[np.float32]], tuple[Region, ...]]  # a photo's name, its bytes and its embedding
+
+
+def _looking(extractor: Extractor, engine: Engine, moments: Moments, pictures: Path) -> Look:
+    """Give what finds a photo's regions, and draws them."""
+    maps = [Maps(extractor, times) for times in TIMES]
+    finder = Finder.of(moments, extractor.spec.feature)
+    pictures.mkdir(parents=True, exist_ok=True)
+    drawn: set[Path] = set()
+
+    def look(name: str, data: bytes, embedding: NDArray[np.float32]) -> tuple[Region, ...]:
+        photo = drawing.upright(data)
+        regions = []
+        for found in finder.regions(embedding, (each.see(data) for each in maps)):
+            one = found
+            if not found.is_whole:
+                one = finder.named(found, engine.embed(crops(photo, found.box, extractor)))
+            left, top, right, bottom = one.box
+            box = (left * photo.width, top * photo.height, right * photo.width, bottom * photo.height)
+            pixels = tuple(map(round, box))
+            regions.append(Region(one.label, one.probability, pixels, one.box))  # type: ignore[arg-type]
+        number, stem = 1, Path(name).stem
+        while (path := pictures / f"{stem}{f'-{number}' if number > 1 else ''}.regions.jpg") in drawn:
+            number += 1
+        drawn.add(path)
+        drawing.draw(photo, [(f"{one.label} {one.probability:.0%}", one.box) for one in regions]).save(path, quality=90)
+        return tuple(regions)
+
+    return look
+
+
+def _embed(
+    names: Sequence[str], extractor: Extractor, engine: Engine, look: Look | None
+) -> tuple[list[tuple[str, NDArray[np.float32], tuple[Region, ...] | None]], list[str]]:
     """Embed the photos that can be read, and say why the others cannot."""
-    engine = open_engine(extractor)
     rows, errors = [], []
     for name in names:
         try:
-            rows.append((name, engine.embed([decode(read_whole(name), extractor)])[0]))
+            data = read_whole(name)
+            embedding = engine.embed([decode(data, extractor)])[0]
+            rows.append((name, embedding, look(name, data, embedding) if look else None))
         except photos.PhotoError as error:
             errors.append(f"{name}: {error}")
         except AddressError as error:
@@ -241,6 +301,9 @@ def describe(answer: Recognised) -> str:
     else:
         said = [f"{label.label} {label.probability:.1%}" for label in answer.labels]
     lines = [f"{answer.photo}: {', '.join(said)}"]
+    for one in answer.regions or ():
+        left, top, right, bottom = one.box
+        lines.append(f"  {one.label} {one.probability:.1%} from {left}, {top} to {right}, {bottom}")
     lines += [f"  {near.distance:8.3f}  {near.label}  {near.uri}" for near in answer.neighbours]
     return "\n".join(lines)
 
@@ -251,21 +314,37 @@ def _said(one: Parent) -> str:
     return f"{one.parent} {one.probability:.1%}{best}"
 
 
+def _plain(answer: Recognised) -> dict[str, Any]:
+    """Give what JSON is to hold: without regions where nobody asked for them."""
+    plain = asdict(answer)
+    if answer.regions is None:
+        del plain["regions"]
+    return plain
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m spark_jobs.recognise", description=__doc__)
     parser.add_argument("photos", nargs="+", metavar="PHOTO", help="path, or file:// or s3:// address, of a photo")
     parser.add_argument("--lake", required=True, metavar="DIR", help="the lake: a folder, or s3://bucket[/prefix]")
     parser.add_argument("--database", default="orchard", help="database of the tables (default: orchard)")
     parser.add_argument("--extractor", metavar="ARTEFACT", help="default: the one of the lake's newest recogniser")
+    parser.add_argument(
+        "--regions",
+        type=Path,
+        metavar="DIR",
+        help="find what stands where in each photo, ten regions at most, and draw it as DIR/<name>.regions.jpg; takes "
+        "up to 70 times as long a photo",
+    )
     parser.add_argument("--json", action="store_true", help="print a JSON list, one object a photo")
     args = parser.parse_args(argv)
     try:
         with asking_aws():
-            answers, errors = recognise(args.photos, LakeLocation.parse(args.lake, args.database), args.extractor)
+            location = LakeLocation.parse(args.lake, args.database)
+            answers, errors = recognise(args.photos, location, args.extractor, args.regions)
     except (ExtractorError, LakeError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(json.dumps([asdict(a) for a in answers], indent=2) if args.json else "\n".join(map(describe, answers)))
+    print(json.dumps(list(map(_plain, answers)), indent=2) if args.json else "\n".join(map(describe, answers)))
     for unread in errors:
         print(f"error: {unread}", file=sys.stderr)
     return 2 if errors else 0

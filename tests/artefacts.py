@@ -110,3 +110,43 @@ def small(folder: Path, crop: float | None = None) -> Path:
     path = folder / f"{extractor.extractor_id}.zip"
     path.write_bytes(extractor.to_bytes())
     return path
+
+
+def colours(folder: Path) -> Path:
+    """Write an artefact whose map is the mean colour of each 8 x 8 pixels, and its embedding that of the photo."""
+    import numpy as np
+
+    from spark_jobs.export_extractor import render
+    from spark_jobs.extractor.artefact import Extractor, Spec
+    from spark_jobs.extractor.engines import OpenVINOEngine
+    from spark_jobs.extractor.photos import RECIPE, decode
+
+    openvino, side = OpenVINOEngine.library(), 64
+    from openvino import opset13 as op
+
+    pixels = op.parameter([-1, side, side, 3], np.uint8)
+    colour = op.divide(op.convert(pixels, "f32"), op.constant(255, np.float32))
+    pooled = op.avg_pool(op.transpose(colour, np.array([0, 3, 1, 2])), [8, 8], [0, 0], [0, 0], [8, 8], exclude_pad=True)
+    places = op.transpose(pooled, np.array([0, 2, 3, 1]))
+    model = openvino.Model([op.reduce_mean(places, np.array([1, 2])), places], [pixels], "colours")
+    openvino.serialize(model, folder / "model.xml", folder / "model.bin")
+    files = [(folder / f"model.{suffix}").read_bytes() for suffix in ("xml", "bin")]
+    image = render((side, side))
+    expected = (decode(image, (side, side)).astype(np.float32) / 255).mean(axis=(0, 1))
+    spec = Spec(
+        architecture="colours",
+        precision="f32",
+        input_size=(side, side),
+        dimension=3,
+        photo_recipe=RECIPE,
+        preprocessing="none",
+        weights_sha256=hashlib.sha256(b"".join(files)).hexdigest(),
+        quantised_sha256=None,
+        tolerance=0.99999,
+        norm_tolerance=0.001,
+        versions={},
+    )
+    extractor = Extractor(spec, *files, None, image, expected)
+    path = folder / f"{extractor.extractor_id}.zip"
+    path.write_bytes(extractor.to_bytes())
+    return path

@@ -54,7 +54,7 @@ class OpenVINOEngine:
 
     def __init__(self, extractor: Extractor, threads: int = 1) -> None:
         core = self.library().Core()
-        model = core.read_model(extractor.model_xml, extractor.model_bin)
+        model = self.embedding_alone(core.read_model(extractor.model_xml, extractor.model_bin))
         # One photo at a time: as fast as any batch on one thread (the activations stay in the cache), a third of the
         # first inference's time, and no embedding depends on which photos it happens to share a batch with.
         inputs = zip(model.inputs, extractor.views, strict=True)
@@ -75,6 +75,11 @@ class OpenVINOEngine:
         import openvino
 
         return openvino
+
+    @classmethod
+    def embedding_alone(cls, model: Any) -> Any:
+        """Cut the maps off, which stand behind the embedding since artefacts have them: nobody here computes them."""
+        return cls.library().Model(model.get_results()[:1], model.get_parameters())
 
     @staticmethod
     def settings(threads: int) -> dict[str, Any]:
@@ -121,6 +126,7 @@ class TensorFlowEngine:
             file.write(extractor.model_keras)
             file.flush()
             model = keras.saving.load_model(file.name, compile=False)
+        model = keras.Model(model.inputs, model.outputs[0])  # without its maps
         views = [tf.TensorSpec((None, height, width, 3), tf.uint8) for width, height in extractor.views]
         self._run = tf.function(
             lambda *views: model([tf.cast(view, tf.float32) for view in views], training=False), input_signature=views

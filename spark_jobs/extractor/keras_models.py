@@ -21,7 +21,10 @@ _DEEP = 320  # weights: more than ResNet50 has
 
 
 def build(architecture: Architecture, weights: str, look: Look | None = None) -> Any:
-    """Build the Keras model: pixels 0 to 255 of each view in, embeddings out.
+    """Build the Keras model: pixels 0 to 255 of each view in, embeddings and then the maps they are the means of out.
+
+    There is a map for each view, and where the look has a mirror a second one, of what is seen from left to right,
+    turned back: so all maps show the photo as it is.
 
     Parameters
     ----------
@@ -36,7 +39,7 @@ def build(architecture: Architecture, weights: str, look: Look | None = None) ->
     look = look or Look()
     networks = [network(architecture, weights, size) for size in look.sizes(architecture)]
     keras = own_keras.load()
-    means, inputs = [], []
+    maps, means, inputs = [], [], []
     for number, places in enumerate(networks):
         pixels, sides = places.input, [places.output]
         if number:  # an input that has a name of its own
@@ -46,11 +49,11 @@ def build(architecture: Architecture, weights: str, look: Look | None = None) ->
             sides.append(places(keras.ops.flip(pixels, axis=2)))
         inputs.append(pixels)
         means += [keras.layers.GlobalAveragePooling2D()(side) for side in sides]
+        maps += [sides[0], *(keras.ops.flip(side, axis=2) for side in sides[1:])]
     if look.feature == "sqrt":
         means = [keras.ops.sign(mean) * keras.ops.sqrt(keras.ops.absolute(mean)) for mean in means]
-    return keras.Model(
-        inputs if len(inputs) > 1 else inputs[0], keras.layers.Average()(means) if len(means) > 1 else means[0]
-    )
+    embedding = keras.layers.Average()(means) if len(means) > 1 else means[0]
+    return keras.Model(inputs if len(inputs) > 1 else inputs[0], [embedding, *maps])
 
 
 def network(architecture: Architecture, weights: str, size: tuple[int, int]) -> Any:

@@ -28,7 +28,7 @@ class Network:
         """Build it; see `spark_jobs.extractor.keras_models.build`."""
         model_xml, model_bin = to_openvino(build(architecture, weights, Look((size,))), (size,))
         core = OpenVINOEngine.library().Core()
-        model = core.read_model(model_xml, model_bin)
+        model = OpenVINOEngine.embedding_alone(core.read_model(model_xml, model_bin))
         model.reshape([1, size[1], size[0], 3])
         return cls(size, core.compile_model(model, "CPU", OpenVINOEngine.settings(threads=1)).create_infer_request())
 

@@ -172,6 +172,14 @@ def decode_views(
         raise PhotoError(f"damaged: {error}") from error
 
 
+def upright_size(data: bytes) -> tuple[int, int]:
+    """Return width and height in pixels, once upright, of a photo that `decode` takes."""
+    _ignore_pillows_warnings()
+    image = _open(data)
+    image.load()  # Pillow turns a TIFF upright as it loads it
+    return _before_turning(image.size, _orientation(image))
+
+
 def _decode(data: bytes, sizes: tuple[tuple[int, int], ...], crop: float | None) -> tuple[NDArray[np.uint8], ...]:
     image = _open(data)
     pixels = image.width * image.height

@@ -106,12 +106,14 @@ def quantise(extractor: Extractor, calibration: Photos) -> Extractor:
         subset_size=len(calibration.pixels),
     )
     model_xml, model_bin = serialise(quantised)
+    # Of what the embedding is computed with, as before artefacts held maps: so ids stay.
+    decisive = serialise(OpenVINOEngine.embedding_alone(quantised))[1]
     int8 = replace(
         extractor,
         spec=replace(
             extractor.spec,
             precision="int8",
-            quantised_sha256=hashlib.sha256(model_bin).hexdigest(),
+            quantised_sha256=hashlib.sha256(decisive).hexdigest(),
             tolerance=INT8_TOLERANCE,
             norm_tolerance=INT8_NORM_TOLERANCE,
             versions={**extractor.spec.versions, "nncf": version("nncf")},
@@ -132,7 +134,7 @@ def compare(f32: Extractor, int8: Extractor, model: Any, measuring: Photos) -> s
         return "int8 is not measured: there was one photo only, and it went into the calibration"
     chunks = _chunks(measuring.pixels)
     inputs = [[np.stack(view).astype(np.float32) for view in zip(*map(_tuple, chunk), strict=True)] for chunk in chunks]
-    reference = np.concatenate([model(one if len(one) > 1 else one[0], training=False) for one in inputs])
+    reference = np.concatenate([model(one if len(one) > 1 else one[0], training=False)[0] for one in inputs])
     engines = {extractor.precision: open_engine(extractor) for extractor in (f32, int8)}
     embeddings: dict[str, list[FloatArray]] = {name: [] for name in engines}
     rates: dict[str, list[float]] = {name: [] for name in engines}
