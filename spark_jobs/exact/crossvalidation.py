@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from spark_jobs.exact import twins
 from spark_jobs.exact.accuracy import Accuracy, Judged
+from spark_jobs.exact.calibration import Calibration
+from spark_jobs.exact.distance import Distance
 from spark_jobs.exact.moments import Moments
 from spark_jobs.exact.recogniser import Recogniser
 
@@ -89,3 +91,18 @@ def judge(
     for at in np.flatnonzero(known):
         counts[labels[int(at)], int(division.groups[at])].append(bool(right[at]))
     return Accuracy.of(Judged(label, len(found), sum(found)) for (label, _), found in counts.items())
+
+
+def calibrate(
+    labels: Sequence[str], embeddings: NDArray[np.float32], division: Division, shrinkage: float | None = None
+) -> Calibration:
+    """Learn how sure answers may be, as step 2 does: from the photos that `judge` judges, and by the same."""
+    names, found = np.asarray(labels, dtype=object), Calibration.none()
+    for number in range(twins.FOLDS):
+        here = division.folds == number
+        rest = Moments.of(embeddings[~here], names[~here])
+        if here.any() and len(rest.labels) > 1:
+            judge = Recogniser.fit(rest, shrinkage)
+            here &= np.isin(names, np.asarray(judge.labels, dtype=object))
+            found += Calibration.of(judge, Distance.of(rest, judge.shrinkage), names[here], embeddings[here])
+    return found

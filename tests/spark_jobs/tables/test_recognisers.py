@@ -11,7 +11,6 @@ from orchard.lake.tables import open_catalog
 from spark_jobs.exact import crossvalidation, twins
 from spark_jobs.exact.accuracy import Accuracy
 from spark_jobs.exact.calibration import Calibration
-from spark_jobs.exact.distance import Distance
 from spark_jobs.exact.moments import Moments
 from spark_jobs.exact.recogniser import Recogniser
 from spark_jobs.tables import recognisers, totals
@@ -44,17 +43,6 @@ def fold_in(lake: Lake, run_id: str, uris: list[str], labels: list[str], embeddi
     return judgement
 
 
-def _calibration(labels: list[str], embeddings: NDArray[np.float32], division: crossvalidation.Division) -> Calibration:
-    """Learn in one process what Spark does."""
-    names, found = np.array(labels, dtype=object), Calibration.none()
-    for number in range(twins.FOLDS):
-        here = division.folds == number
-        rest = Moments.of(embeddings[~here], names[~here])
-        judge = Recogniser.fit(rest)
-        found += Calibration.of(judge, Distance.of(rest, judge.shrinkage), names[here], embeddings[here])
-    return found
-
-
 def test_spark_judges_as_one_process_does(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     uris, labels, embeddings = bursts(labels=5, bursts=12, shots=4, apart=0.25)
     cut = [i for i, uri in enumerate(uris) if "burst-11" not in uri]
@@ -73,7 +61,7 @@ def test_spark_judges_as_one_process_does(lake: Lake, monkeypatch: pytest.Monkey
     assert shares == sorted(shares)
     row = newest(lake, "recognisers")
     assert row["by_label"] == list(first.by_label)
-    learnt = _calibration(*part(cut)[1:], crossvalidation.divide(*part(cut)))
+    learnt = crossvalidation.calibrate(*part(cut)[1:], crossvalidation.divide(*part(cut)))
     assert (row["judged"], row["right"]) == (learnt.judged, learnt.right) == (220, alone.right)
     np.testing.assert_allclose(row["certainties"], learnt.certainties, rtol=1e-9)
     np.testing.assert_array_equal(row["distances"], learnt.distances)
