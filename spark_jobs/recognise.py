@@ -4,7 +4,6 @@ python -m spark_jobs.recognise photo.jpg --lake lake/
 """
 
 import argparse
-import heapq
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -18,11 +17,9 @@ import spark_jobs.tables.shell  # noqa: F401  # first: see there
 import numpy as np
 from numpy.typing import NDArray
 from pyiceberg.catalog import Catalog
-from pyiceberg.expressions import And, EqualTo
 
 from orchard.lake import parents
-from orchard.lake.tables import asking_aws, existing_catalog, table_or_none
-from spark_jobs.exact.basis import Basis
+from orchard.lake.tables import asking_aws, existing_catalog
 from spark_jobs.exact.distance import Distance
 from spark_jobs.exact.families import Families
 from spark_jobs.exact.moments import Moments
@@ -36,10 +33,9 @@ from spark_jobs.running import shelf
 from spark_jobs.running.objects import AddressError, read_whole
 from spark_jobs.running.output import end
 from spark_jobs.tables.location import LakeLocation
-from spark_jobs.tables.vectors import matrix
+from spark_jobs.tables.neighbours import Neighbour, nearest, newest
 
 LABELS = 3
-NEIGHBOURS = 5
 
 
 @dataclass(frozen=True)
@@ -57,15 +53,6 @@ class Parent:
     parent: str
     probability: float
     best: Label
-
-
-@dataclass(frozen=True)
-class Neighbour:
-    """A photo of the lake, and how far its coordinates are (Euclidean)."""
-
-    uri: str
-    label: str
-    distance: float
 
 
 @dataclass(frozen=True)
@@ -140,7 +127,7 @@ def recognise(
         )
     catalog = existing_catalog(location.root, location.database)
     given = Extractor.load(artefact) if artefact else None
-    row = _newest(catalog, location.database, "recognisers", given.extractor_id if given else None)
+    row = newest(catalog, location.database, "recognisers", given.extractor_id if given else None)
     if row is None:
         known = f" of {given.extractor_id}" if given else ""
         raise LakeError(f"The lake {location.root} holds no recogniser{known}: run_local (or the DAG) makes one.")
@@ -165,7 +152,7 @@ def recognise(
     embeddings = np.stack([embedding for _, embedding, _ in rows])
     probabilities = recogniser.probabilities(embeddings)
     hierarchy = parents.read(catalog, location.database)
-    neighbours = _nearest(catalog, location.database, extractor.extractor_id, embeddings)
+    neighbours = nearest(catalog, location.database, extractor.extractor_id, embeddings)
     distances = Distance.of(total, recogniser.shrinkage).to_nearest(embeddings) if total and np.isfinite(far) else None
     answers = []
     for i, ((name, _, regions), chances, near) in enumerate(zip(rows, probabilities, neighbours, strict=True)):
@@ -180,7 +167,7 @@ def recognise(
 
 def _moments(catalog: Catalog, database: str, recogniser: Mapping[str, Any]) -> Moments | None:
     """Read what a recogniser was fitted from; None while a step is at work on it."""
-    row = _newest(catalog, database, "moments", recogniser["extractor_id"], run_id=recogniser["run_id"])
+    row = newest(catalog, database, "moments", recogniser["extractor_id"], run_id=recogniser["run_id"])
     return None if row is None or row["total"] is None else Moments.unpack(row["total"])
 
 
@@ -245,51 +232,6 @@ def _embed(
         except IsADirectoryError:
             errors.append(f"{name}: it is a folder; expected a photo")
     return rows, errors
-
-
-def _nearest(
-    catalog: Catalog, database: str, extractor_id: str, embeddings: NDArray[np.float32]
-) -> list[list[Neighbour]]:
-    """Find the nearest photos in one pass over the coordinates, holding some thousands of them at a time."""
-    table = table_or_none(catalog, database, "coordinates")
-    if table is None:
-        return [[] for _ in embeddings]
-    first = table.scan(EqualTo("extractor_id", extractor_id), selected_fields=("basis_id",), limit=1).to_arrow()
-    if not len(first):
-        return [[] for _ in embeddings]
-    basis_id = first["basis_id"][0].as_py()
-    row = _newest(catalog, database, "bases", extractor_id, basis_id=basis_id)
-    assert row is not None  # a basis is stored before any coordinates in it
-    mean, scale, components, eigenvalues = (np.array(row[c]) for c in ("mean", "scale", "components", "eigenvalues"))
-    places = Basis(mean, scale, components, eigenvalues, row["count"]).project(embeddings)
-    best: list[list[tuple[float, str, str]]] = [[] for _ in places]
-    where = And(EqualTo("extractor_id", extractor_id), EqualTo("basis_id", basis_id))
-    for batch in table.scan(where, selected_fields=("uri", "label", "coordinates")).to_arrow_batch_reader():
-        there = matrix(batch["coordinates"])
-        for i, place in enumerate(places):
-            distances = np.linalg.norm(there - place, axis=1)
-            for j in np.argsort(distances, kind="stable")[:NEIGHBOURS].tolist():
-                found = (-float(distances[j]), batch["uri"][j].as_py(), batch["label"][j].as_py())
-                push = heapq.heappush if len(best[i]) < NEIGHBOURS else heapq.heappushpop
-                push(best[i], found)
-    return [[Neighbour(uri, label, -far) for far, uri, label in sorted(heap, reverse=True)] for heap in best]
-
-
-def _newest(
-    catalog: Catalog, database: str, name: str, extractor_id: str | None, **equals: str
-) -> dict[str, Any] | None:
-    """Load the newest row of a table; its wide columns of that row alone."""
-    table = table_or_none(catalog, database, name)
-    if table is None:
-        return None
-    conditions = equals | ({"extractor_id": extractor_id} if extractor_id else {})
-    rows = table.scan(selected_fields=("created_at", *conditions)).to_arrow().to_pylist()
-    rows = [row for row in rows if all(row[column] == value for column, value in conditions.items())]
-    if not rows:
-        return None
-    created_at = max(row["created_at"] for row in rows).isoformat()
-    chosen: list[dict[str, Any]] = table.scan(EqualTo("created_at", created_at)).to_arrow().to_pylist()
-    return chosen[0]
 
 
 def describe(answer: Recognised) -> str:

@@ -60,7 +60,7 @@ def test_a_worker_crops_as_recognise_does(jpeg: bytes, tmp_path: Path, monkeypat
         photo = Photo("file:///1", "e", len(jpeg), "Fig", "parent")
         (by_worker,) = embed(iter([photo]), extractor, open_engine(extractor))
         monkeypatch.setattr(recognise, "read_whole", lambda name: jpeg)
-        ((_, by_recognise),), _ = recognise._embed(["1.jpg"], extractor)
+        ((_, by_recognise, _),), _ = recognise._embed(["1.jpg"], extractor, open_engine(extractor), None)
         np.testing.assert_array_equal(by_worker.embedding, by_recognise)
         pixels = photos.decode(jpeg, extractor.input_size, crop)
         np.testing.assert_allclose(by_recognise[0], pixels[:16, :16, 0].mean() / 255, rtol=1e-4)  # the first tile's red
