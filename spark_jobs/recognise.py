@@ -6,7 +6,7 @@ python -m spark_jobs.recognise photo.jpg --lake lake/
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,20 +20,19 @@ from pyiceberg.catalog import Catalog
 
 from orchard.lake import parents
 from orchard.lake.tables import asking_aws, existing_catalog
+from spark_jobs.answers.neighbours import Neighbour, nearest, newest
+from spark_jobs.answers.regions import Look, Region, looking
 from spark_jobs.exact.distance import Distance
 from spark_jobs.exact.families import Families
 from spark_jobs.exact.moments import Moments
 from spark_jobs.exact.recogniser import Recogniser
-from spark_jobs.exact.regions import TIMES, Finder
-from spark_jobs.extractor import drawing, photos
+from spark_jobs.extractor import photos
 from spark_jobs.extractor.artefact import Extractor, ExtractorError
 from spark_jobs.extractor.engines import Engine, decode, open_engine
-from spark_jobs.extractor.maps import Maps, crops
 from spark_jobs.running import shelf
 from spark_jobs.running.objects import AddressError, read_whole
 from spark_jobs.running.output import end
 from spark_jobs.tables.location import LakeLocation
-from spark_jobs.tables.neighbours import Neighbour, nearest, newest
 
 LABELS = 3
 
@@ -53,16 +52,6 @@ class Parent:
     parent: str
     probability: float
     best: Label
-
-
-@dataclass(frozen=True)
-class Region:
-    """What stands where in a photo: left, top, right and bottom in pixels of the upright photo, and relative to it."""
-
-    label: str
-    probability: float
-    box: tuple[int, int, int, int]
-    share: tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -145,7 +134,7 @@ def recognise(
                 f"The lake {location.root} holds no moments of its recogniser (run {row['run_id']}), which regions are "
                 "found by: the next run makes them."
             )
-        look = _looking(extractor, engine, total, pictures)
+        look = looking(extractor, engine, total, pictures)
     rows, errors = _embed(names, extractor, engine, look)
     if not rows:
         return [], errors
@@ -180,37 +169,6 @@ def _parents(labels: Sequence[str], chances: NDArray[np.float64], hierarchy: Map
         best = int(np.argmax(np.where(families.membership[:, i] > 0, chances, -1.0)))
         found.append(Parent(families.parents[i], float(sums[i]), Label(labels[best], float(chances[best]))))
     return tuple(found)
-
-
-Look = Callable[[str, bytes, NDArray[np.float32]], tuple[Region, ...]]  # a photo's name, its bytes and its embedding
-
-
-def _looking(extractor: Extractor, engine: Engine, moments: Moments, pictures: Path) -> Look:
-    """Give what finds a photo's regions, and draws them."""
-    maps = [Maps(extractor, times) for times in TIMES]
-    finder = Finder.of(moments, extractor.spec.feature)
-    pictures.mkdir(parents=True, exist_ok=True)
-    drawn: set[Path] = set()
-
-    def look(name: str, data: bytes, embedding: NDArray[np.float32]) -> tuple[Region, ...]:
-        photo = drawing.upright(data)
-        regions = []
-        for found in finder.regions(embedding, (each.see(data) for each in maps)):
-            one = found
-            if not found.is_whole:
-                one = finder.named(found, engine.embed(crops(photo, found.box, extractor)))
-            left, top, right, bottom = one.box
-            box = (left * photo.width, top * photo.height, right * photo.width, bottom * photo.height)
-            pixels = tuple(map(round, box))
-            regions.append(Region(one.label, one.probability, pixels, one.box))  # type: ignore[arg-type]
-        number, stem = 1, Path(name).stem
-        while (path := pictures / f"{stem}{f'-{number}' if number > 1 else ''}.regions.jpg") in drawn:
-            number += 1
-        drawn.add(path)
-        drawing.draw(photo, [(f"{one.label} {one.probability:.0%}", one.box) for one in regions]).save(path, quality=90)
-        return tuple(regions)
-
-    return look
 
 
 def _embed(

@@ -108,6 +108,7 @@ OPTIONS = {
     "spark-submit ... maintain_tables.py": "spark_jobs.maintain_tables",
     "python -m benchmarks.networks": "benchmarks.networks",
     "python -m benchmarks.near_twins PHOTOS": "benchmarks.near_twins",
+    "python -m benchmarks.answers PHOTOS": "benchmarks.answers",
     "python -m benchmarks.scenes LEARN": "benchmarks.scenes",
     "make bench": "benchmarks.__main__",
     "make accuracy": "benchmarks.accuracy",

@@ -41,13 +41,15 @@ MAY = {
     # The data plane: the commands, and what they are made of. Alone on a machine they ask orchard.lake.
     "spark_jobs.run_local": "spark_jobs.extract_embeddings spark_jobs.reduce_embeddings spark_jobs.running "
     "spark_jobs.tables spark_jobs.extractor orchard.photos orchard.lake",
-    "spark_jobs.recognise": "spark_jobs.running spark_jobs.tables spark_jobs.extractor spark_jobs.exact orchard.lake",
+    "spark_jobs.recognise": "spark_jobs.answers spark_jobs.running spark_jobs.tables spark_jobs.extractor "
+    "spark_jobs.exact orchard.lake",
     "spark_jobs.move_lake": "spark_jobs.running spark_jobs.tables orchard.lake",
     "spark_jobs.extract_embeddings": "spark_jobs.running spark_jobs.tables spark_jobs.extractor",
     "spark_jobs.reduce_embeddings": "spark_jobs.exports spark_jobs.running spark_jobs.tables spark_jobs.exact",
     "spark_jobs.maintain_tables": "spark_jobs.running spark_jobs.tables",
     "spark_jobs.export_extractor": "spark_jobs.extractor",
     "spark_jobs.choose_extractor": "spark_jobs.measuring spark_jobs.running spark_jobs.extractor",
+    "spark_jobs.answers": "spark_jobs.tables spark_jobs.extractor spark_jobs.exact orchard.lake",
     "spark_jobs.exports": "spark_jobs.running spark_jobs.tables spark_jobs.exact",
     "spark_jobs.measuring": "spark_jobs.extractor spark_jobs.exact",
     "spark_jobs.running": "spark_jobs.extractor",

@@ -11,6 +11,7 @@ from PIL import Image
 
 from orchard.lake.tables import open_catalog, replace_run
 from spark_jobs import recognise
+from spark_jobs.answers import regions
 from spark_jobs.exact.moments import Moments
 from spark_jobs.exact.recogniser import Recogniser
 from spark_jobs.extractor.artefact import Extractor
@@ -102,10 +103,10 @@ def test_without_the_option_the_answer_is_as_it_was(lake, artefact, photo, monke
     def never(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(recognise, "Maps", never)
+    monkeypatch.setattr(regions, "Maps", never)
     assert recognise.main([str(photo), "--lake", str(lake), "--extractor", str(artefact), "--json"]) == 0
     (one,) = json.loads(capsys.readouterr().out)
-    assert set(one) == {"photo", "labels", "neighbours", "parents", "distance", "known", "regions"}
+    assert set(one) == {"photo", "labels", "neighbours", "parents", "distance", "known"}
 
 
 def test_a_photo_of_one_fruit_is_one_region(lake, artefact, tmp_path, capsys):
