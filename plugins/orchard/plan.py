@@ -154,6 +154,8 @@ def step_options(settings: Settings, wishes: Wishes) -> dict[str, Any]:
         options["variance"] = chosen.variance
     if settings.standardize if wishes.standardize is None else wishes.standardize:
         options["standardize"] = True
+    if settings.shrinkage is not None:
+        options["shrinkage"] = settings.shrinkage
     return options
 
 
@@ -165,7 +167,7 @@ def request_json(options: Mapping[str, Any]) -> str:
         "variance": None if components is not None else options.get("variance", 0.95),
         "standardize": options.get("standardize", False),
     }
-    return json.dumps({"request": request, "shrinkage": None}, sort_keys=True)
+    return json.dumps({"request": request, "shrinkage": options.get("shrinkage")}, sort_keys=True)
 
 
 def reason(

@@ -162,6 +162,8 @@ class Settings(Written):
     variance: Annotated[Annotated[float, Field(gt=0, le=1)] | None, _ALONE] = Field(
         None, description="share of it that the PCA keeps; where `components` are not given either, 0.95")
     standardize: bool = Field(False, description="whether the features are, before the PCA")
+    shrinkage: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None, description="of the recogniser; 0.5 for photos of shops; where it is not given, a function of the photos")
     engine: Literal["openvino", "tensorflow"] = Field("openvino", description="tensorflow is for GPU nodes")
 
     # The cluster.

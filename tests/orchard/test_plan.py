@@ -113,6 +113,7 @@ def test_go() -> None:
         ({"standardize": True}, {}, {"refit": "auto", "standardize": True}),
         ({"standardize": True}, {"standardize": False}, {"refit": "auto"}),
         ({}, {"standardize": True, "components": 1}, {"refit": "auto", "components": 1, "standardize": True}),
+        ({"shrinkage": 0.0}, {}, {"refit": "auto", "shrinkage": 0.0}),
     ],
 )
 def test_a_runs_wishes_come_before_the_settings(
@@ -129,14 +130,16 @@ sizes = st.one_of(
 )
 
 
-@given(sizes, st.booleans(), st.sampled_from(["auto", "always", "never"]))
-@example({"variance": 1}, False, "auto")
-@example({"variance": 5e-324}, False, "auto")
-def test_options_are_written_as_step_2_writes_them(size: Mapping[str, Any], standardize: bool, refit: str) -> None:
+@given(sizes, st.booleans(), st.sampled_from(["auto", "always", "never"]), st.none() | st.floats(0, 1))
+@example({"variance": 1}, False, "auto", None)
+@example({"variance": 5e-324}, False, "auto", 1)
+def test_options_are_written_as_step_2_writes_them(
+    size: Mapping[str, Any], standardize: bool, refit: str, shrinkage: float | None
+) -> None:
     """The contract of the two planes: `runs` is compared with what a new run would ask for."""
     # As Airflow's form and the job's command line take them.
     wishes = Wishes.read(json.loads(json.dumps({**size, "standardize": standardize, "refit": refit})))
-    options = step_options(settings(), wishes)
+    options = step_options(settings(shrinkage=shrinkage), wishes)
     parser = argparse.ArgumentParser()
     add_options(parser)
     arguments = [part for key, value in options.items() for part in ([f"--{key}"] + [str(value)] * (value is not True))]

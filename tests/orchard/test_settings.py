@@ -44,6 +44,7 @@ def test_all_that_can_be_said() -> None:
         "components": None,
         "variance": 0.9,
         "standardize": True,
+        "shrinkage": 0.5,
         "engine": "tensorflow",
         "release": "emr-7.13.0",
         "instance_type": "c7g.2xlarge",
