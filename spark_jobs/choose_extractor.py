@@ -14,6 +14,7 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 
+from spark_jobs.exact.recogniser import read_shrinkage
 from spark_jobs.extractor import photos
 from spark_jobs.extractor.architectures import ARCHITECTURES, FEATURES, Architecture, Look, read_views
 from spark_jobs.extractor.artefact import ExtractorError
@@ -44,6 +45,7 @@ def choices(
     *,
     mirror: bool = False,
     crop: float | None = None,
+    shrinkage: float | None = None,
 ) -> Iterator[Choice]:
     """Measure one architecture: each view alone and all of them, each feature, mirror and crop if asked for.
 
@@ -69,7 +71,7 @@ def choices(
     ):
         look = Look(views, on, feature, share)
         parts = [seen[size, share] for size in views]
-        judgement = judge(look, parts, [others[size, share] for size in views if others])
+        judgement = judge(look, parts, [others[size, share] for size in views if others], shrinkage)
         yield Choice(architecture, look, rate(look, parts), judgement)
 
 
@@ -97,22 +99,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--mirror", action="store_true", help="show what it does, too")
     parser.add_argument("--crop", type=read_crop, metavar="SHARE", help="show what that does, too: at twice the time")
     parser.add_argument(
+        "--shrinkage", default="auto", help="of the recognisers, as of run_local (default: %(default)s)"
+    )
+    parser.add_argument(
         "--unseen", type=Path, metavar="PHOTOS", help="photos to judge the recogniser of PHOTOS by, too"
     )
     args = parser.parse_args(argv)
     try:
         if unknown := set(args.architectures) - set(ARCHITECTURES):
             raise ExtractorError(f"Got {', '.join(sorted(unknown))}; expected some of {', '.join(ARCHITECTURES)}")
+        asked = {"mirror": args.mirror, "crop": args.crop, "shrinkage": read_shrinkage(args.shrinkage)}
         judged = Sample.of(args.photos)
         unseen = Sample.of(args.unseen) if args.unseen else None
         print(HEAD + ("  of --unseen" if unseen else ""))
         for name in args.architectures:
             architecture = ARCHITECTURES[name]
             sizes = args.views or (architecture.input_size,)
-            found = choices(architecture, args.weights, sizes, judged, unseen, mirror=args.mirror, crop=args.crop)
+            found = choices(architecture, args.weights, sizes, judged, unseen, **asked)
             for choice in found:
                 print(row(choice), flush=True)
-    except ExtractorError as error:
+    except (ExtractorError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

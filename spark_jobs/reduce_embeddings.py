@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 from spark_jobs.exact.accuracy import Accuracy
 from spark_jobs.exact.basis import Request
+from spark_jobs.exact.recogniser import read_shrinkage
 from spark_jobs.exports import pictures
 from spark_jobs.exports import plain_files as exports
 from spark_jobs.running import shelf
@@ -145,15 +146,7 @@ def read_options(args: argparse.Namespace) -> Options:
         With what was given, and what was expected.
     """
     variance = 0.95 if args.components is None and args.variance is None else args.variance
-    shrinkage = None
-    if args.shrinkage != "auto":
-        try:
-            shrinkage = float(args.shrinkage)
-        except ValueError:
-            shrinkage = -1.0
-        if not 0 <= shrinkage <= 1:
-            raise ValueError(f"--shrinkage: expected auto or a share in [0, 1], got {args.shrinkage!r}.")
-    return Options(Request(args.components, variance, args.standardize), args.refit, shrinkage)
+    return Options(Request(args.components, variance, args.standardize), args.refit, read_shrinkage(args.shrinkage))
 
 
 def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, Options]:

@@ -115,6 +115,25 @@ def _factor(covariance: NDArray[np.float64]) -> tuple[NDArray[np.float64], bool]
     return lower, True
 
 
+def read_shrinkage(share: str) -> float | None:
+    """Read the option ``--shrinkage``: a share in [0, 1], or ``auto``, which is None.
+
+    Raises
+    ------
+    ValueError
+        With what was given, and what was expected.
+    """
+    if share == "auto":
+        return None
+    try:
+        found = float(share)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found <= 1:  # nor NaN
+        raise ValueError(f"--shrinkage: expected auto or a share in [0, 1], got {share!r}.")
+    return found
+
+
 def oracle_shrinkage(moments: Moments) -> float:
     """Choose the shrinkage from the moments: the oracle approximating shrinkage of Chen et al. (2010), eq. 23.
 

@@ -32,12 +32,12 @@ class Judgement:
     unseen: float | None = None
 
 
-def judge(look: Look, views: Sequence[Seen], unseen: Sequence[Seen] = ()) -> Judgement:
+def judge(look: Look, views: Sequence[Seen], unseen: Sequence[Seen] = (), shrinkage: float | None = None) -> Judgement:
     """Judge a look by what was seen at each of its views, of one sample and, to judge by what it knows, of another."""
     uris, labels, found = views[0].uris, views[0].labels, embeddings(look, views)
     division = crossvalidation.divide(uris, labels, found, look.feature)
     share = None
     if unseen:
-        best = Recogniser.fit(Moments.of(found, labels)).best(embeddings(look, unseen))
+        best = Recogniser.fit(Moments.of(found, labels), shrinkage).best(embeddings(look, unseen))
         share = float(np.mean(best == np.asarray(unseen[0].labels, dtype=object)))
-    return Judgement(crossvalidation.judge(labels, found, division), division.near_twins, share)
+    return Judgement(crossvalidation.judge(labels, found, division, shrinkage), division.near_twins, share)

@@ -52,6 +52,10 @@ def test_each_choice_is_a_row(tmp_path):
     ("arguments", "message"),
     [
         (["{}", "resnet_v9"], r"error: Got resnet_v9; expected some of mobilenet_v2, .*efficientnet_lite2"),
+        (
+            ["{}", "mobilenet_v2", "--shrinkage", "2"],
+            r"error: --shrinkage: expected auto or a share in .*, got '2'",
+        ),
         (["{}", "mobilenet_v2"], r"error: Expected photos of two labels or more in .*, a folder a label; got 0 files"),
     ],
 )
