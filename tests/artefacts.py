@@ -8,8 +8,13 @@ from functools import cache
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 from tests.kept import kept
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / "shared"
@@ -72,9 +77,8 @@ def small(folder: Path, crop: float | None = None) -> Path:
     import numpy as np
 
     from local.sample_photos import LABELS, render
-    from spark_jobs.extractor.artefact import Extractor, Spec
     from spark_jobs.extractor.engines import OpenVINOEngine
-    from spark_jobs.extractor.photos import RECIPE, decode
+    from spark_jobs.extractor.photos import decode
 
     openvino, side, tiles = OpenVINOEngine.library(), 64, 4
     from openvino import opset13 as op
@@ -86,14 +90,46 @@ def small(folder: Path, crop: float | None = None) -> Path:
     stride = [side // tiles] * 2
     means = op.avg_pool(channels_first, stride, [0, 0], [0, 0], stride, exclude_pad=True)
     model = openvino.Model([op.reshape(means, np.array([-1, 3 * tiles**2]), special_zero=False)], [pixels], "tiles")
-    openvino.serialize(model, folder / "model.xml", folder / "model.bin")
-    files = [(folder / f"model.{suffix}").read_bytes() for suffix in ("xml", "bin")]
     image = BytesIO()
     render(next(iter(LABELS)), 0, side).save(image, "JPEG", quality=95)
     test = decode(image.getvalue(), (side, side), crop).astype(np.float32) / 255
     expected = test.reshape(tiles, side // tiles, tiles, side // tiles, 3).mean(axis=(1, 3)).transpose(2, 0, 1).ravel()
+    return _write(folder, model, side, image.getvalue(), expected, crop)
+
+
+def colours(folder: Path) -> Path:
+    """Write an artefact whose map is the mean colour of each 8 x 8 pixels, and its embedding that of the photo."""
+    import numpy as np
+
+    from spark_jobs.export_extractor import render
+    from spark_jobs.extractor.engines import OpenVINOEngine
+    from spark_jobs.extractor.photos import decode
+
+    openvino, side = OpenVINOEngine.library(), 64
+    from openvino import opset13 as op
+
+    pixels = op.parameter([-1, side, side, 3], np.uint8)
+    colour = op.divide(op.convert(pixels, "f32"), op.constant(255, np.float32))
+    pooled = op.avg_pool(op.transpose(colour, np.array([0, 3, 1, 2])), [8, 8], [0, 0], [0, 0], [8, 8], exclude_pad=True)
+    places = op.transpose(pooled, np.array([0, 2, 3, 1]))
+    model = openvino.Model([op.reduce_mean(places, np.array([1, 2])), places], [pixels], "colours")
+    image = render((side, side))
+    expected = (decode(image, (side, side)).astype(np.float32) / 255).mean(axis=(0, 1))
+    return _write(folder, model, side, image, expected)
+
+
+def _write(
+    folder: Path, model: Any, side: int, image: bytes, expected: "NDArray[np.float32]", crop: float | None = None
+) -> Path:
+    """Write an OpenVINO model, named by its architecture, as the artefact that embeds a test image as expected."""
+    from spark_jobs.extractor.artefact import Extractor, Spec
+    from spark_jobs.extractor.engines import OpenVINOEngine
+    from spark_jobs.extractor.photos import RECIPE
+
+    OpenVINOEngine.library().serialize(model, folder / "model.xml", folder / "model.bin")
+    files = [(folder / f"model.{suffix}").read_bytes() for suffix in ("xml", "bin")]
     spec = Spec(
-        architecture="tiles",
+        architecture=model.get_friendly_name(),
         precision="f32",
         input_size=(side, side),
         dimension=len(expected),
@@ -105,46 +141,6 @@ def small(folder: Path, crop: float | None = None) -> Path:
         norm_tolerance=0.001,
         versions={},
         crop=crop,
-    )
-    extractor = Extractor(spec, *files, None, image.getvalue(), expected)
-    path = folder / f"{extractor.extractor_id}.zip"
-    path.write_bytes(extractor.to_bytes())
-    return path
-
-
-def colours(folder: Path) -> Path:
-    """Write an artefact whose map is the mean colour of each 8 x 8 pixels, and its embedding that of the photo."""
-    import numpy as np
-
-    from spark_jobs.export_extractor import render
-    from spark_jobs.extractor.artefact import Extractor, Spec
-    from spark_jobs.extractor.engines import OpenVINOEngine
-    from spark_jobs.extractor.photos import RECIPE, decode
-
-    openvino, side = OpenVINOEngine.library(), 64
-    from openvino import opset13 as op
-
-    pixels = op.parameter([-1, side, side, 3], np.uint8)
-    colour = op.divide(op.convert(pixels, "f32"), op.constant(255, np.float32))
-    pooled = op.avg_pool(op.transpose(colour, np.array([0, 3, 1, 2])), [8, 8], [0, 0], [0, 0], [8, 8], exclude_pad=True)
-    places = op.transpose(pooled, np.array([0, 2, 3, 1]))
-    model = openvino.Model([op.reduce_mean(places, np.array([1, 2])), places], [pixels], "colours")
-    openvino.serialize(model, folder / "model.xml", folder / "model.bin")
-    files = [(folder / f"model.{suffix}").read_bytes() for suffix in ("xml", "bin")]
-    image = render((side, side))
-    expected = (decode(image, (side, side)).astype(np.float32) / 255).mean(axis=(0, 1))
-    spec = Spec(
-        architecture="colours",
-        precision="f32",
-        input_size=(side, side),
-        dimension=3,
-        photo_recipe=RECIPE,
-        preprocessing="none",
-        weights_sha256=hashlib.sha256(b"".join(files)).hexdigest(),
-        quantised_sha256=None,
-        tolerance=0.99999,
-        norm_tolerance=0.001,
-        versions={},
     )
     extractor = Extractor(spec, *files, None, image, expected)
     path = folder / f"{extractor.extractor_id}.zip"

@@ -77,7 +77,7 @@ class Recogniser:
         """Return it at a temperature in spreads, at 1 at least: surer than of Gaussian data no answer may be."""
         return replace(self, temperature=max(temperature * self.spread, 1.0))
 
-    def scores(self, embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
+    def scores(self, embeddings: NDArray[np.float32] | NDArray[np.float64]) -> NDArray[np.float64]:
         """Scores of shape (n, n_labels) for embeddings of shape (n, dimension)."""
         return np.asarray(embeddings.astype(np.float64) @ self.weights.T + self.biases)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from spark_jobs.exact.moments import Moments
-from spark_jobs.exact.recogniser import shrunk_covariance, softmax
+from spark_jobs.exact.recogniser import Recogniser, shrunk_covariance, softmax
 
 Array = NDArray[np.float64]
 Boxes = NDArray[np.float64]  # of shape (n, 4): left, top, right and bottom, as shares of the photo's width and height
@@ -58,11 +58,8 @@ class Finder:
 
     Attributes
     ----------
-    labels : tuple of str, length n_labels
+    recogniser : Recogniser
     means : ndarray of shape (n_labels, dimension), float64
-    weights : ndarray of shape (n_labels, dimension), float64
-        The inverse covariance times the means.
-    biases : ndarray of shape (n_labels,), float64
     factor : ndarray of shape (dimension, dimension), float64
         Cholesky's, of the covariance.
     usual : float
@@ -71,10 +68,8 @@ class Finder:
         ``sqrt``, or nothing, as the artefact says.
     """
 
-    labels: tuple[str, ...]
+    recogniser: Recogniser
     means: Array
-    weights: Array
-    biases: Array
     factor: Array
     usual: float
     feature: str | None = None
@@ -84,10 +79,8 @@ class Finder:
         """Make it of the moments of a whole lake, which has a photo."""
         within = moments.scatter / moments.count
         factor = cho_factor(shrunk_covariance(moments, _SHRINKAGE), lower=True)[0]
-        weights = cho_solve((factor, True), moments.means.T).T
-        biases = np.log(moments.counts / moments.count) - 0.5 * np.einsum("ij,ij->i", weights, moments.means)
         usual = float(np.trace(cho_solve((factor, True), within)))
-        return cls(moments.labels, moments.means, weights, biases, factor, usual, feature)
+        return cls(Recogniser.fit(moments, _SHRINKAGE), moments.means, factor, usual, feature)
 
     def regions(self, embedding: NDArray[np.float32], levels: Iterable[Sequence[NDArray[np.float32]]]) -> list[Region]:
         """Find regions, the surest first; ten at most. `named` then names them better.
@@ -103,7 +96,7 @@ class Finder:
         if self.distances(whole)[0] <= _LIKE * self.usual:
             chances = self.chances(whole)[0]
             best = int(chances.argmax())
-            return [Region(self.labels[best], float(chances[best]), (0.0, 0.0, 1.0, 1.0))]
+            return [Region(self.recogniser.labels[best], float(chances[best]), (0.0, 0.0, 1.0, 1.0))]
         boxes, seen, wholes = [], [], []
         for times, maps in zip(TIMES, levels, strict=True):
             at, steps = windows(times), times * _STEPS
@@ -116,7 +109,7 @@ class Finder:
         """Name a region anew by embeddings of its crop, of shape (n, dimension); see `is_whole` for which have none."""
         chances = self.chances(looks.astype(np.float64).mean(axis=0, keepdims=True))[0]
         best = int(chances.argmax())
-        return replace(region, label=self.labels[best], probability=float(chances[best]))
+        return replace(region, label=self.recogniser.labels[best], probability=float(chances[best]))
 
     def _found(self, boxes: Boxes, seen: Array, mean: Array) -> list[Region]:
         chances, scores = self.chances(seen), self.scores(seen, mean)
@@ -128,13 +121,13 @@ class Finder:
             voters = near & (scores >= _VOTE * scores[peak])
             box, said = (np.average(one[voters], axis=0, weights=scores[voters]) for one in (boxes, chances))
             best = int(said.argmax())
-            found.append(Region(self.labels[best], min(float(said[best]), 1.0), tuple(box.tolist())))
+            found.append(Region(self.recogniser.labels[best], min(float(said[best]), 1.0), tuple(box.tolist())))
         at = np.array([one.box for one in found]).reshape(-1, 4)
         return [found[i] for i in suppress(at, scores[peaks], MOST, _REGIONS_OVERLAP)]
 
     def chances(self, seen: Array) -> Array:
         """Probabilities of shape (n, n_labels), were there no background, of embeddings of shape (n, dimension)."""
-        return softmax(seen @ self.weights.T + self.biases)
+        return softmax(self.recogniser.scores(seen))
 
     def scores(self, seen: Array, background: Array) -> Array:
         """Say for each embedding how much of the way it has gone from the background's mean to its label's.
@@ -142,8 +135,8 @@ class Finder:
         Along the discriminant of the two, for the most probable label: 0 is the background, 1 the label's mean, and at
         0.5 a linear discriminant with equal priors takes the one for the other.
         """
-        towards = self.weights - cho_solve((self.factor, True), background)
-        best = (seen @ self.weights.T + self.biases).argmax(axis=1)
+        towards = self.recogniser.weights - cho_solve((self.factor, True), background)
+        best = self.recogniser.scores(seen).argmax(axis=1)
         whole = np.einsum("ij,ij->i", towards, self.means - background)
         gone = np.take_along_axis((seen - background) @ towards.T, best[:, None], axis=1)[:, 0]
         return np.asarray(gone / np.maximum(whole[best], _NOTHING))

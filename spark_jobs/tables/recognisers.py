@@ -9,18 +9,15 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 
 from spark_jobs.exact.accuracy import Accuracy, Judged, by_label
-from spark_jobs.exact.calibration import Calibration
-from spark_jobs.exact.distance import Distance
 from spark_jobs.exact.families import Families
 from spark_jobs.exact.recogniser import Recogniser
 from spark_jobs.exact.twins import FOLDS
+from spark_jobs.tables import calibrations
 from spark_jobs.tables.lake import BatchTask, Lake
 from spark_jobs.tables.totals import Totals
 from spark_jobs.tables.vectors import matrix
 
 WORST = 3
-ENOUGH = 5000  # photos to calibrate by
-_CALIBRATION = ("judged", "right", "certainties", "distances")
 _COUNTS = (
     *("photos", "judged_before", "right_before", "judged_folds", "right_folds"),
     *("right_before_parent", "right_folds_parent"),
@@ -74,8 +71,8 @@ def update(
         for moments in (totals.before, *(totals.held_out(fold) for fold in range(FOLDS)))
     ]
     judgement = _judgement(totals, judges, parents(lake))
-    mine = _calibration(totals, judges[1:])
-    calibration = sum(_earlier(lake, run_id, extractor_id, ENOUGH - mine.judged), mine)
+    mine = calibrations.learn(totals, judges[1:])
+    calibration = sum(calibrations.earlier(lake, run_id, extractor_id, mine.judged), mine)
     recogniser = recogniser.at(calibration.temperature)
     row = {
         "extractor_id": extractor_id,
@@ -104,51 +101,6 @@ def parents(lake: Lake) -> dict[str, str]:
         return {}
     lake.demand_home("hierarchy")
     return {row.label: row.parent for row in lake.table("hierarchy").select("label", "parent").collect()}
-
-
-def _earlier(lake: Lake, run_id: str, extractor_id: str, photos: int) -> Iterator[Calibration]:
-    """Read what was learnt from the newest other runs, of so many photos if there are."""
-    others = lake.table("recognisers", extractor_id=extractor_id).where(F.col("run_id") != run_id)
-    rows = others.where("judged > 0").orderBy(F.desc("created_at")).select(*_CALIBRATION).toLocalIterator()
-    for row in rows:
-        if photos <= 0:
-            return
-        yield Calibration(row.judged, row.right, np.array(row.certainties), np.array(row.distances))
-        photos -= row.judged
-
-
-def _calibration(totals: Totals, folds: Sequence[Recogniser | None]) -> Calibration:
-    """Learn from the run's photos, by the recognisers of the other folds."""
-    if totals.photos is None:
-        return Calibration.none()
-    judges = [
-        (one, Distance.of(totals.held_out(fold), one.shrinkage)) if one is not None else None
-        for fold, one in enumerate(folds)
-    ]
-    schema = "judged bigint, right bigint, certainties array<double>, distances array<bigint>"
-    rows = totals.photos.mapInArrow(_calibrating(judges), schema).collect()
-    return sum(
-        (Calibration(r.judged, r.right, np.array(r.certainties), np.array(r.distances)) for r in rows),
-        Calibration.none(),
-    )
-
-
-def _calibrating(judges: Sequence[tuple[Recogniser, Distance] | None]) -> BatchTask:
-    def calibrate(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        found = Calibration.none()
-        for batch in batches:
-            embeddings, fold = matrix(batch["embedding"]), batch["fold"].to_numpy()
-            labels = np.asarray(batch["label"].to_pylist(), dtype=object)
-            unseen = ~batch["twin_before"].to_numpy(zero_copy_only=False)
-            for number, judge in enumerate(judges):
-                here = unseen & (fold == number)
-                if judge is not None and here.any():
-                    here &= np.isin(labels, np.asarray(judge[0].labels, dtype=object))
-                    found += Calibration.of(*judge, labels[here], embeddings[here])
-        row = (found.judged, found.right, found.certainties, found.distances)
-        yield pa.record_batch([pa.array([one]) for one in row], names=list(_CALIBRATION))
-
-    return calibrate
 
 
 def _judgement(totals: Totals, judges: Sequence[Recogniser | None], parents: Mapping[str, str]) -> Judgement:
