@@ -57,6 +57,7 @@ class Reduced:
     accuracy_before_parent: Accuracy = field(default_factory=Accuracy)
     accuracy_folds_parent: Accuracy = field(default_factory=Accuracy)
     near_twins: int = 0
+    augmented: int = 0
     worst: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     unmade: tuple[str, ...] = ()  # see `spark_jobs.running.unmade`
@@ -86,6 +87,7 @@ def reduce_run(lake: Lake, run_id: str, extractor_id: str, options: Options) -> 
         accuracy_before_parent=judgement.before_parent,
         accuracy_folds_parent=judgement.folds_parent,
         near_twins=judgement.near_twins,
+        augmented=judgement.augmented,
         worst=judgement.worst,
     )
     if not total.varies:

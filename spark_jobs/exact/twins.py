@@ -2,7 +2,7 @@
 
 Shots of one burst are as good as one photo: a classifier that learnt from one of them and is judged by another is
 judged by what it knows. Two photos of a label are near twins where their embeddings are nearer than `NEAR`, or where
-their names say that they are of one series.
+their names say that they are of one series. Augmented photos are twins of what they are made of, and tell nothing else.
 """
 
 import re
@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+
+from spark_jobs.exact.augmented import is_augmented, origin
 
 NEAR = 0.58
 """Squared distance, as `comparable` has photos, below which they are near twins; the mean one of a label's photos is 1.
@@ -79,7 +81,7 @@ def squared_scale(scatter_trace: float, count: int, labels: int) -> float:
 
 
 def groups(uris: Sequence[str], photos: NDArray[np.float64], scale: float, near: float = NEAR) -> NDArray[np.int64]:
-    """Group the near twins among photos of one label, by single linkage.
+    """Group the near twins among photos of one label, by single linkage; augmented ones by their names alone.
 
     Parameters
     ----------
@@ -99,11 +101,17 @@ def groups(uris: Sequence[str], photos: NDArray[np.float64], scale: float, near:
     x = photos - photos.mean(axis=0)  # so that the differences below keep their digits
     squares = np.einsum("ij,ij->i", x, x)
     alike = squares[:, None] + squares - 2 * (x @ x.T) <= near * scale
-    rows, columns = np.nonzero(np.triu(alike, 1))
+    made = np.array([is_augmented(uri) for uri in uris], bool)
+    rows, columns = np.nonzero(np.triu(alike & ~(made[:, None] | made), 1))
     brothers = _series(uris)
     links = np.concatenate([np.stack([rows, columns], axis=1), np.asarray(brothers, np.int64).reshape(-1, 2)])
     graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(len(x), len(x)))
     return np.asarray(connected_components(graph, directed=False)[1], np.int64)
+
+
+def by_name(uri: str) -> tuple[str, str]:
+    """Sort key of the order in which photos of a label are cut into blocks, so that brothers stand together."""
+    return uri.rpartition("/")[2], uri
 
 
 def folds(label: str, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -124,13 +132,18 @@ def _series(uris: Sequence[str]) -> list[tuple[int, int]]:
     """Pair photos with the one before them of their series, as far as their names tell."""
     pairs: list[tuple[int, int]] = []
     first: dict[tuple[str, str], int] = {}
+    by_name: dict[str, list[int]] = {}
+    made: list[tuple[str, int]] = []
     timed: list[tuple[datetime, int]] = []
     for number, uri in enumerate(uris):
         folder, _, name = unquote(uri).rpartition("/")
-        stem = name.rpartition(".")[0] or name
-        while (shorter := _BROTHER.sub("", stem)) and shorter != stem:
-            stem = shorter
-        known = first.setdefault((folder, stem.casefold()), number)
+        of = origin(name)
+        stem = _stem(of or name)
+        if of is not None:
+            made.append((stem, number))
+            continue
+        by_name.setdefault(stem, []).append(number)
+        known = first.setdefault((folder, stem), number)
         if known != number:
             pairs.append((known, number))
         if found := _TIMED.search(stem):
@@ -142,4 +155,15 @@ def _series(uris: Sequence[str]) -> list[tuple[int, int]]:
     pairs += [
         (one, other) for (then, one), (later, other) in pairwise(timed) if (later - then).total_seconds() <= _SECONDS
     ]
+    # What an augmented photo is made of stands in another folder: it belongs to all that have the name.
+    for stem, number in made:
+        pairs += [(number, other) for other in by_name.setdefault(stem, [number])]
     return pairs
+
+
+def _stem(name: str) -> str:
+    """Return what the photos of a series share of their names."""
+    stem = name.rpartition(".")[0] or name
+    while (shorter := _BROTHER.sub("", stem)) and shorter != stem:
+        stem = shorter
+    return stem.casefold()

@@ -11,7 +11,7 @@ from spark_jobs.exact.distance import Distance
 from spark_jobs.exact.recogniser import Recogniser
 from spark_jobs.tables.lake import BatchTask, Lake
 from spark_jobs.tables.totals import Totals
-from spark_jobs.tables.vectors import matrix
+from spark_jobs.tables.vectors import flags, matrix
 
 ENOUGH = 5000  # photos to calibrate by
 _CALIBRATION = ("judged", "right", "certainties", "distances")
@@ -50,7 +50,7 @@ def _calibrating(judges: Sequence[tuple[Recogniser, Distance] | None]) -> BatchT
         for batch in batches:
             embeddings, fold = matrix(batch["embedding"]), batch["fold"].to_numpy()
             labels = np.asarray(batch["label"].to_pylist(), dtype=object)
-            unseen = ~batch["twin_before"].to_numpy(zero_copy_only=False)
+            unseen = ~flags(batch, "twin_before") & ~flags(batch, "augmented")
             for number, judge in enumerate(judges):
                 here = unseen & (fold == number)
                 if judge is not None and here.any():

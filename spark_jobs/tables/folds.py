@@ -15,12 +15,13 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_jobs.exact import twins
+from spark_jobs.exact.augmented import is_augmented
 from spark_jobs.tables.lake import BatchTask, Lake, run_in
 from spark_jobs.tables.vectors import lists, matrix
 
 EARLIER = 20_000  # photos of runs before, at the least where the lake has them, to look for twins among
 
-_DIVIDED = "label string, embedding array<float>, fold int, twins bigint, twin_before boolean"
+_DIVIDED = "label string, embedding array<float>, fold int, twins bigint, twin_before boolean, augmented boolean"
 _Block = tuple[str, list[str], NDArray[np.bool_], NDArray[np.float32]]
 
 
@@ -39,7 +40,7 @@ def divide(lake: Lake, run_id: str, extractor_id: str, feature: str | None, othe
     DataFrame
         Kept on disk until it is unpersisted. A row a photo of the run: label, embedding, fold; ``twins``, the number of
         its group of near twins, one that no other group of the label has; ``twin_before``, whether the group has
-        photos of other runs.
+        photos of other runs; ``augmented``, whether it is a photo that was made, and not to be judged.
     """
     mine = lake.table("embeddings", extractor_id=extractor_id, run_id=run_id)
     rows = mine.select("uri", "label", "embedding", F.lit(True).alias("mine"))
@@ -48,7 +49,8 @@ def divide(lake: Lake, run_id: str, extractor_id: str, feature: str | None, othe
         rows = rows.union(earlier.select("uri", "label", "embedding", F.lit(False).alias("mine")))
     # A number of its own: what is kept is not coalesced, and a cluster's default is 200 tasks, each with its Python.
     tasks = lake.spark.sparkContext.defaultParallelism
-    rows = rows.repartition(tasks, "label").sortWithinPartitions("label", "uri").persist(StorageLevel.DISK_ONLY)
+    by_name = (F.substring_index("uri", "/", -1), "uri")  # as `twins.by_name`
+    rows = rows.repartition(tasks, "label").sortWithinPartitions("label", *by_name).persist(StorageLevel.DISK_ONLY)
     try:
         spread = rows.mapInArrow(_spread(feature), "scatter double, photos bigint, blocks bigint").groupBy().sum()
         scale = twins.squared_scale(*(value or 0 for value in spread.collect()[0]))
@@ -66,15 +68,16 @@ def _newest(others: Mapping[str, int]) -> list[str]:
 
 def _spread(feature: str | None) -> BatchTask:
     def spread(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Sum of squared distances of photos to the mean of their block, photos, and blocks."""
-        found = [
-            (twins.scatter(twins.comparable(embeddings, feature)), len(embeddings), 1)
-            for _, _, _, embeddings in _blocks(batches)
-        ]
-        scatter, photos, blocks = map(sum, zip(*found, strict=True)) if found else (0.0, 0, 0)
+        """Sum of squared distances of photos to the mean of their block, photos, and blocks; augmented ones aside."""
+        found = []
+        for _, uris, _, embeddings in _blocks(batches):
+            if (taken := ~_augmented(uris)).any():
+                photos = twins.comparable(embeddings[taken], feature)
+                found.append((twins.scatter(photos), len(photos), 1))
+        scatter, count, blocks = map(sum, zip(*found, strict=True)) if found else (0.0, 0, 0)
         types = {"scatter": pa.float64(), "photos": pa.int64(), "blocks": pa.int64()}
         yield pa.record_batch(
-            {n: pa.array([v], types[n]) for n, v in zip(types, (scatter, photos, blocks), strict=True)}
+            {n: pa.array([v], types[n]) for n, v in zip(types, (scatter, count, blocks), strict=True)}
         )
 
     return spread
@@ -95,11 +98,16 @@ def _division(scale: float, feature: str | None) -> BatchTask:
                     "fold": pa.array(twins.folds(label, numbers[mine]), pa.int32()),
                     "twins": pa.array(numbers[mine] + seen, pa.int64()),
                     "twin_before": pa.array(before[mine]),
+                    "augmented": pa.array(_augmented(uris)[mine]),
                 }
             )
             seen += int(numbers.max()) + 1
 
     return division
+
+
+def _augmented(uris: Iterable[str]) -> NDArray[np.bool_]:
+    return np.array([is_augmented(uri) for uri in uris], bool)
 
 
 def _blocks(batches: Iterable[pa.RecordBatch]) -> Iterator[_Block]:

@@ -15,11 +15,11 @@ from spark_jobs.exact.twins import FOLDS
 from spark_jobs.tables import calibrations
 from spark_jobs.tables.lake import BatchTask, Lake
 from spark_jobs.tables.totals import Totals
-from spark_jobs.tables.vectors import matrix
+from spark_jobs.tables.vectors import flags, matrix
 
 WORST = 3
 _COUNTS = (
-    *("photos", "judged_before", "right_before", "judged_folds", "right_folds"),
+    *("photos", "augmented", "judged_before", "right_before", "judged_folds", "right_folds"),
     *("right_before_parent", "right_folds_parent"),
 )
 _JUDGED = "label string, twins bigint, twin_before boolean, " + ", ".join(f"{count} bigint" for count in _COUNTS)
@@ -29,7 +29,7 @@ _JUDGED = "label string, twins bigint, twin_before boolean, " + ", ".join(f"{cou
 class Judgement:
     """How often a run's photos were recognised by recognisers that had not seen them.
 
-    A photo is judged by a recogniser that knows its label, and at least one more.
+    A photo is judged by a recogniser that knows its label, and at least one more; an augmented one never is.
 
     Attributes
     ----------
@@ -42,6 +42,8 @@ class Judgement:
         hierarchy nothing was judged.
     near_twins : int
         Photos of the run that have a near twin among the run's others, or in a run before.
+    augmented : int
+        Photos of the run that were not judged, since they are augmented.
     by_label : tuple of dict
         Per label of the run's photos: ``label``, and ``right_*`` and ``judged_*`` of `before` and `folds`; the worst of
         `folds` first.
@@ -52,6 +54,7 @@ class Judgement:
     before_parent: Accuracy = field(default_factory=Accuracy)
     folds_parent: Accuracy = field(default_factory=Accuracy)
     near_twins: int = 0
+    augmented: int = 0
     by_label: tuple[dict[str, str | int], ...] = ()
 
     @property
@@ -137,6 +140,7 @@ def _judgement(totals: Totals, judges: Sequence[Recogniser | None], parents: Map
         Accuracy.of(before_parent if parents else ()),
         Accuracy.of(folds_parent if parents else ()),
         int(twins),
+        int(sum(group["augmented"] for group in groups)),
         tuple(rows),
     )
 
@@ -152,10 +156,10 @@ def _judging(before: Recogniser | None, folds: Sequence[Recogniser | None], pare
         for batch in batches:
             embeddings, fold = matrix(batch["embedding"]), batch["fold"].to_numpy()
             labels = np.asarray(batch["label"].to_pylist(), dtype=object)
-            twin_before = batch["twin_before"].to_numpy(zero_copy_only=False)
+            taken = ~flags(batch, "augmented")
+            unseen = taken & ~flags(batch, "twin_before")
             known, right, right_parent = np.zeros((3, 2, len(batch)), bool)
-            everything = np.ones(len(batch), bool)
-            parts = [(before, 0, everything), *((one, 1, (fold == i) & ~twin_before) for i, one in enumerate(folds))]
+            parts = [(before, 0, taken), *((one, 1, unseen & (fold == i)) for i, one in enumerate(folds))]
             for judge, kind, here in parts:
                 if judge is not None and here.any():
                     known[kind, here] = np.isin(labels[here], np.asarray(judge.labels, dtype=object))
@@ -164,7 +168,7 @@ def _judging(before: Recogniser | None, folds: Sequence[Recogniser | None], pare
                         best = Families.of(judge.labels, parents).best(judge.probabilities(embeddings[here]))
                         right_parent[kind, here] = best == [parents.get(label, label) for label in labels[here]]
             # A parent is right only of a photo that was judged, which is one whose label is known.
-            counts = (everything, known[0], right[0], known[1], right[1], *(right_parent & known))
+            counts = (taken, ~taken, known[0], right[0], known[1], right[1], *(right_parent & known))
             yield pa.record_batch(
                 [batch["label"], batch["twins"], batch["twin_before"], *(pa.array(c.astype(np.int64)) for c in counts)],
                 names=["label", "twins", "twin_before", *_COUNTS],

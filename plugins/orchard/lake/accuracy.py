@@ -11,7 +11,7 @@ from typing import Any
 KINDS = ("accuracy_before", "accuracy_folds")
 # Of the labels themselves, and of their parents in the lake's hierarchy; with their 95% intervals.
 SHARES = tuple(f"{kind}{of}{end}" for of in ("", "_parent") for kind in KINDS for end in ("", "_low", "_high"))
-COUNTS = (*(f"{kind}_photos" for kind in KINDS), "near_twins")
+COUNTS = (*(f"{kind}_photos" for kind in KINDS), "near_twins", "augmented")
 FEW = 100  # photos, of which a share is told as a count
 
 _WHO = {
@@ -22,7 +22,7 @@ _WHO = {
 
 def columns(reduced: Mapping[str, Any]) -> dict[str, float | int | None]:
     """Take the columns from what step 2 says that it did (`spark_jobs.reduce_embeddings.Reduced`, as a mapping)."""
-    row: dict[str, float | int | None] = {"near_twins": reduced.get("near_twins")}
+    row: dict[str, float | int | None] = {count: reduced.get(count) for count in ("near_twins", "augmented")}
     for kind in KINDS:
         for name in (kind, f"{kind}_parent"):
             of = reduced.get(name) or {}
@@ -64,6 +64,8 @@ def told(row: Mapping[str, Any], worst: Sequence[str] = ()) -> list[str]:
             )
     if lines and row["near_twins"]:
         lines.append(f"{row['near_twins']:,} of this run's photos have a near twin in the lake")
+    if row.get("augmented"):
+        lines.append(f"{row['augmented']:,} augmented photos of this run were learnt from, and not judged")
     if lines and worst:
         lines.append(f"recognised least: {', '.join(worst)}")
     return lines

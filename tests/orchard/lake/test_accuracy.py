@@ -25,11 +25,13 @@ def test_shares(part: float | None, photos: int | None, said: str | None) -> Non
 def test_columns_of_what_step_2_did() -> None:
     did = {
         "near_twins": 7,
+        "augmented": 1200,
         "accuracy_folds": {"right": 3, "judged": 4, "share": 0.75, "low": 0.3, "high": 0.95},
         "accuracy_folds_parent": {"right": 4, "judged": 4, "share": 1.0, "low": 0.4, "high": 1.0},
     }
     assert accuracy.columns(did) == {
         "near_twins": 7,
+        "augmented": 1200,
         "accuracy_folds": 0.75,
         "accuracy_folds_low": 0.3,
         "accuracy_folds_high": 0.95,
@@ -51,4 +53,7 @@ def test_columns_of_what_step_2_did() -> None:
     assert accuracy.told(accuracy.columns(did))[0] == (
         "recognisers without a photo and its near twins: right about 3 of 4 (30% to 95%) of this run's photos; "
         "about the parent of 4 of 4 (40% to 100%)"
+    )
+    assert accuracy.told(accuracy.columns(did))[2] == (
+        "1,200 augmented photos of this run were learnt from, and not judged"
     )

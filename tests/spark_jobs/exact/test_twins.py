@@ -43,6 +43,12 @@ def test_square_roots_are_compared_whether_or_not_the_extractor_takes_them() -> 
         ("a/IMG_20240131_235959.jpg", "a/IMG_20240201_000004.jpg", True),
         ("a/IMG_20249931_101459.jpg", "a/IMG_20249931_101459b.jpg", False),  # no date
         ("a/0_100.jpg", "a/1_100.jpg", False),
+        ("a/0_100.jpg", "b/0_100.jpg.augmented-1.jpg", True),
+        ("a/0_100.jpg", "b/0_100.png.augmented-1.jpg", True),
+        ("a/IMG_0001_BURST001.jpg", "b/IMG_0001_BURST002.jpg.augmented-12.jpg", True),
+        ("a/0_100.jpg.augmented-1.jpg", "a/0_100.jpg.augmented-2.jpg", True),
+        ("a/0_100.jpg", "b/1_100.jpg.augmented-1.jpg", False),
+        ("a/0_100.jpg", "b/0_100.augmented.jpg", False),
         ("a/(1).jpg", "a/(2).jpg", False),  # no name but a number
     ],
 )
@@ -50,6 +56,13 @@ def test_names_of_a_series(one: str, other: str, together: bool) -> None:
     embeddings = np.array([[0, 0], [9, 9]], np.float32)
     found = twins.groups([f"s3://bucket/{one}", f"s3://bucket/{other}"], embeddings, scale=1.0)
     assert (found[0] == found[1]) == together
+
+
+def test_augmented_photos_look_like_nothing_but_what_they_are_made_of() -> None:
+    """Their background says nothing of a fruit: else all that were set before one would be one burst."""
+    uris = ["a/1.jpg", "a/2.jpg", "b/1.jpg.augmented-1.jpg", "b/2.jpg.augmented-1.jpg"]
+    x = np.array([[0, 0], [9, 9], [5, 5], [5, 5]], np.float64)
+    assert twins.groups(uris, x, scale=1.0).tolist() == [0, 1, 0, 1]
 
 
 def test_scale_is_the_mean_squared_distance_of_two_photos_of_a_label() -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from orchard.lake import parents
 from orchard.lake.tables import open_catalog
-from spark_jobs.exact import crossvalidation, twins
+from spark_jobs.exact import augmented, crossvalidation, twins
 from spark_jobs.exact.accuracy import Accuracy
 from spark_jobs.exact.calibration import Calibration
 from spark_jobs.exact.moments import Moments
@@ -92,6 +92,26 @@ def test_spark_judges_as_one_process_does(lake: Lake, monkeypatch: pytest.Monkey
     # Without a limit of memory there is no limit of runs either; with one, the newest runs are looked through.
     monkeypatch.setattr("spark_jobs.tables.folds.EARLIER", 0)
     assert fold_in(lake, "r2", *part(old)).folds.judged == 20
+
+
+def test_augmented_photos_are_learnt_from_and_not_judged(lake: Lake) -> None:
+    uris, labels, embeddings = bursts(labels=5, bursts=8, shots=2, apart=0.25)
+    made = ["file:///made/" + augmented.name(uri.rpartition("/")[2], 1) for uri in uris]
+    x = np.concatenate([embeddings, 1 + 3 * embeddings])
+    found = fold_in(lake, "r1", uris + made, labels * 2, x)
+    division = crossvalidation.divide(uris + made, labels * 2, x)
+    alone = crossvalidation.judge(labels * 2, x, division)
+    assert found.folds.right == alone.right
+    assert found.folds.low == pytest.approx(alone.low)
+    assert (found.folds.judged, found.augmented, found.near_twins) == (80, 80, division.near_twins)
+    row = newest(lake, "recognisers")
+    assert (row["count"], row["judged"]) == (160, 80)
+    # A day of nothing else: nobody is judged, and the recogniser is that of all.
+    later = ["file:///made/" + augmented.name(uri.rpartition("/")[2], 2) for uri in uris]
+    second = fold_in(lake, "r2", later, labels, embeddings)
+    assert (second.before.judged, second.folds.judged, second.augmented, second.near_twins) == (0, 0, 80, 0)
+    everything = Recogniser.fit(Moments.of(np.concatenate([x, embeddings]), labels * 3))
+    np.testing.assert_allclose(newest(lake, "recognisers")["biases"], everything.biases, rtol=1e-9)
 
 
 def test_parents_are_judged_by_the_sum_of_their_labels(lake: Lake, tmp_path: Path) -> None:
