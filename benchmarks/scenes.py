@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from local.scenes import Placed, Scenes
+from local.scenes import Scenes
+from spark_jobs.augmenting.composition import Placed
 from spark_jobs.exact.moments import Moments
 from spark_jobs.exact.regions import TIMES, Finder, Region
 from spark_jobs.export_extractor import export

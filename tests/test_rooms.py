@@ -30,10 +30,11 @@ PACKAGES = {
 # A room, and all of this repository that it may import. A room stands above what it imports: no arrow goes upwards.
 MAY = {
     # Around the planes.
-    "benchmarks": "local spark_jobs.export_extractor spark_jobs.extract_embeddings spark_jobs.measuring "
-    "spark_jobs.running spark_jobs.tables spark_jobs.extractor spark_jobs.exact orchard.photos orchard.lake",
-    "local": "infra spark_jobs.tables spark_jobs.extractor orchard.commands orchard.photos orchard.lake "
-    "orchard.mistakes",
+    "benchmarks": "local spark_jobs.augment_photos spark_jobs.export_extractor spark_jobs.extract_embeddings "
+    "spark_jobs.measuring spark_jobs.running spark_jobs.tables spark_jobs.augmenting spark_jobs.extractor "
+    "spark_jobs.exact orchard.photos orchard.lake",
+    "local": "infra spark_jobs.augmenting spark_jobs.tables spark_jobs.extractor orchard.commands orchard.photos "
+    "orchard.lake orchard.mistakes",
     "infra": "bootstrap spark_jobs.extractor orchard.cluster orchard.prices orchard.aws orchard.plan orchard.settings "
     "orchard.instances orchard.mistakes",
     "orchard_job": "spark_jobs.reduce_embeddings spark_jobs.running spark_jobs.exact orchard.photos orchard.lake",
@@ -48,12 +49,15 @@ MAY = {
     "spark_jobs.reduce_embeddings": "spark_jobs.exports spark_jobs.running spark_jobs.tables spark_jobs.exact",
     "spark_jobs.maintain_tables": "spark_jobs.running spark_jobs.tables",
     "spark_jobs.export_extractor": "spark_jobs.extractor",
+    "spark_jobs.augment_photos": "spark_jobs.augmenting spark_jobs.running spark_jobs.extractor spark_jobs.exact "
+    "orchard.photos",
     "spark_jobs.choose_extractor": "spark_jobs.measuring spark_jobs.running spark_jobs.extractor spark_jobs.exact",
     "spark_jobs.answers": "spark_jobs.tables spark_jobs.extractor spark_jobs.exact orchard.lake",
     "spark_jobs.exports": "spark_jobs.running spark_jobs.tables spark_jobs.exact",
     "spark_jobs.measuring": "spark_jobs.extractor spark_jobs.exact",
     "spark_jobs.running": "spark_jobs.extractor",
     "spark_jobs.tables": "spark_jobs.exact",
+    "spark_jobs.augmenting": "",
     "spark_jobs.extractor": "",
     "spark_jobs.exact": "",
     # The control plane, from the top floor down.

@@ -2,14 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from PIL import Image
 
 from spark_jobs.augmenting.light import cast
-
-_OVERLAP: Final = 0.1  # of the smaller of two boxes
 
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels, the last two exclusive."""
@@ -29,6 +26,7 @@ def compose(
     sides: Sequence[float],
     rng: np.random.Generator,
     *,
+    overlap: float = 0.1,
     shadows: bool = False,
 ) -> tuple[Image.Image, tuple[Placed, ...]]:
     """Set fruits into a photo, one after another; one for which there is no room left stays out.
@@ -39,13 +37,15 @@ def compose(
         Labels, and what `cutout.cut_out` gives.
     sides : sequence of float
         Each fruit's longer side, as a share of the picture's width.
+    overlap : float
+        The largest share of the smaller of two boxes that lies in the other.
     """
     scene = background.convert("RGB")
     placed: list[Placed] = []
     for (label, fruit), side in zip(fruits, sides, strict=True):
         scale = side * scene.width / max(fruit.size)
-        size = round(fruit.width * scale), round(fruit.height * scale)
-        box = _room(size, scene.size, [one.box for one in placed], rng)
+        size = max(round(fruit.width * scale), 1), max(round(fruit.height * scale), 1)
+        box = _room(size, scene.size, [one.box for one in placed], overlap, rng)
         if box:
             resized = fruit.resize(size, Image.Resampling.BICUBIC)
             if shadows:
@@ -55,14 +55,16 @@ def compose(
     return scene, tuple(placed)
 
 
-def _room(size: tuple[int, int], within: tuple[int, int], taken: Sequence[Box], rng: np.random.Generator) -> Box | None:
+def _room(
+    size: tuple[int, int], within: tuple[int, int], taken: Sequence[Box], overlap: float, rng: np.random.Generator
+) -> Box | None:
     """Find a place at random where a fruit hides little of others."""
-    if min(size) < 1 or size[0] > within[0] or size[1] > within[1]:
+    if size[0] > within[0] or size[1] > within[1]:
         return None
     for _ in range(200):
         left, top = (int(rng.integers(0, whole - part + 1)) for whole, part in zip(within, size, strict=True))
         box = (left, top, left + size[0], top + size[1])
-        if all(_shared(box, other) <= _OVERLAP for other in taken):
+        if all(_shared(box, other) <= overlap for other in taken):
             return box
     return None
 

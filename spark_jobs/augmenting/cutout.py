@@ -3,18 +3,19 @@
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
 _WHITE: Final = 225  # the least of a white pixel's three numbers: JPEG leaves grey around a fruit
-_EDGE: Final = 0.75  # of a photo's edge is white where something stands on white; what fills it touches the edge
+_EDGE: Final = 0.75  # of a photo's edge is white where something stands on white: large fruit touches it
 
 
 def is_on_white(photo: Image.Image) -> bool:
     """Say whether a photo shows something on white, and not white alone."""
-    white = np.asarray(photo.convert("RGB")).min(axis=2) >= _WHITE
+    white = _pixels(photo).min(axis=2) >= _WHITE
     edge = np.concatenate([white[0], white[-1], white[1:-1, 0], white[1:-1, -1]])
-    return bool(edge.mean() >= _EDGE and not white.all())
+    return bool(edge.mean() >= _EDGE and _standing(white).any())
 
 
 def cut_out(photo: Image.Image) -> Image.Image:
@@ -25,9 +26,8 @@ def cut_out(photo: Image.Image) -> Image.Image:
     ValueError
         If the photo is all white.
     """
-    pixels = np.asarray(photo.convert("RGB"))
-    pieces, _ = ndimage.label(np.pad(pixels.min(axis=2) >= _WHITE, 1, constant_values=True))
-    fruit = ndimage.binary_opening((pieces != pieces[0, 0])[1:-1, 1:-1])
+    pixels = _pixels(photo)
+    fruit = _standing(pixels.min(axis=2) >= _WHITE)
     if not fruit.any():
         raise ValueError("there is nothing but white in the photo; expected a fruit")
     pieces, _ = ndimage.label(fruit)
@@ -36,3 +36,14 @@ def cut_out(photo: Image.Image) -> Image.Image:
     alpha = np.where(ndimage.binary_erosion(fruit), 255, 0).astype(np.uint8)
     whole = Image.fromarray(np.dstack([pixels, alpha]))
     return whole.crop(whole.getchannel("A").getbbox())
+
+
+def _pixels(photo: Image.Image) -> NDArray[np.uint8]:
+    return np.asarray(photo.convert("RGB"))
+
+
+def _standing(white: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Find what no way through white leads to from outside, but for specks."""
+    pieces, _ = ndimage.label(np.pad(white, 1, constant_values=True))
+    found: NDArray[np.bool_] = ndimage.binary_opening((pieces != pieces[0, 0])[1:-1, 1:-1])
+    return found

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
-_BRIGHTNESS: Final = 0.25  # standard deviation of the logarithm of the gain of all three colours
+_BRIGHTNESS: Final = 0.2  # standard deviation of the logarithm of the gain of all three colours
 _WHITE_BALANCE: Final = 0.08  # and of each colour's own: indoor light against daylight is some three times that
 _CONTRAST: Final = 0.15  # and of the exponent
 _SHADE: Final = 0.6  # the darkest that a shadow over the photo leaves of its light

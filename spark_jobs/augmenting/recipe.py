@@ -9,10 +9,11 @@ from spark_jobs.augmenting.composition import compose
 from spark_jobs.augmenting.cutout import cut_out, is_on_white
 from spark_jobs.augmenting.light import relight, shade
 
-SIDE: Final = 400  # pixels of an augmented photo's longer side
-_MOST: Final = 4  # of the same fruit in one photo
-_SIDES: Final = (0.3, 0.9)  # of a single fruit, of the picture's width
-_SEVERAL: Final = 0.4  # share of photos that show more than one
+SIDE: Final = 512  # pixels of an augmented photo's longer side
+_MOST: Final = 12  # of the same fruit in one photo
+_HEAPED: Final = 0.5  # how much of the smaller of two may lie behind the other
+_SIDES: Final = (0.3, 0.9)  # of a single fruit's longer side, as a share of the picture's shorter one
+_SEVERAL: Final = 0.5  # share of photos that show more than one
 _KEPT: Final = 0.5  # the least that is kept of a photo's area, where the photo is not cut out
 _HIDDEN: Final = 0.3  # share of photos that have something before them
 
@@ -25,17 +26,15 @@ def augment(
 ) -> Image.Image:
     """Make a photo as it might be taken elsewhere.
 
-    A fruit on white is cut out, turned, and set once to four times before the background, with a shadow of its own. Any
-    other photo is kept as it stands: a part of it. Both are mirrored or not, and get another light.
-
     Parameters
     ----------
     photo : PIL.Image.Image
         RGB.
     background : PIL.Image.Image, optional
-        Where fruit on white is set; white stays without.
+        A photo of somewhere else: what stands on white in `photo` is cut out, turned, and set before it, once to
+        twelve times, with a shadow. Without, and of what does not stand on white, a part of the photo is kept as it is.
     in_front : PIL.Image.Image, optional
-        Of a hand, say, with alpha; reaches into some of the photos from the edge.
+        With alpha, of a hand, say: reaches into some photos from their edge.
     """
     if background is not None and is_on_white(photo):
         made = _elsewhere(cut_out(photo), background, rng)
@@ -49,10 +48,11 @@ def augment(
 def _elsewhere(fruit: Image.Image, background: Image.Image, rng: np.random.Generator) -> Image.Image:
     count = int(rng.integers(2, _MOST + 1)) if rng.random() < _SEVERAL else 1
     behind = _fitted(_mirrored(background, rng))
-    sides = sorted(rng.uniform(_SIDES[0], max(_SIDES[0], _SIDES[1] / count**0.5), count), reverse=True)
+    share = min(behind.size) / behind.width  # so that the first one always has room
+    sides = share * np.sort(rng.uniform(_SIDES[0], max(_SIDES[0], _SIDES[1] / count**0.5), count))[::-1]
     # All of the one photo: what is learnt of the augmented photo is what its origin shows.
     fruits = [("", _turned(_mirrored(fruit, rng), rng)) for _ in sides]
-    return compose(behind, fruits, sides, rng, shadows=True)[0]
+    return compose(behind, fruits, sides.tolist(), rng, overlap=_HEAPED, shadows=True)[0]
 
 
 def _turned(fruit: Image.Image, rng: np.random.Generator) -> Image.Image:

@@ -12,7 +12,8 @@ import struct
 import threading
 import warnings
 import zlib
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Final
 
 import numpy as np
@@ -142,10 +143,32 @@ def decode_views(
     """
     if any(min(size) < 1 for size in sizes):
         raise ValueError(f"sizes are {sizes}: width and height must be at least 1")  # not the photo's fault
+    with _faults(data):
+        return _decode(data, sizes, crop)
+
+
+def upright_size(data: bytes) -> tuple[int, int]:
+    """Return width and height in pixels of a photo, once upright.
+
+    Raises
+    ------
+    PhotoError
+        If the photo can't be used.
+    """
+    with _faults(data):
+        image = _open(data)
+        _check_pixels(image)
+        image.load()  # Pillow turns a TIFF upright as it loads it
+        return _before_turning(image.size, _orientation(image))
+
+
+@contextmanager
+def _faults(data: bytes) -> Iterator[None]:
+    """Tell a photo's faults, in words, from others."""
     check_bytes(len(data))
     _ignore_pillows_warnings()
     try:
-        return _decode(data, sizes, crop)
+        yield
     except PhotoError:
         raise
     except Image.DecompressionBombError as error:  # Pillow's limit is above ours: it guards inner sizes too
@@ -172,19 +195,9 @@ def decode_views(
         raise PhotoError(f"damaged: {error}") from error
 
 
-def upright_size(data: bytes) -> tuple[int, int]:
-    """Return width and height in pixels, once upright, of a photo that `decode` takes."""
-    _ignore_pillows_warnings()
-    image = _open(data)
-    image.load()  # Pillow turns a TIFF upright as it loads it
-    return _before_turning(image.size, _orientation(image))
-
-
 def _decode(data: bytes, sizes: tuple[tuple[int, int], ...], crop: float | None) -> tuple[NDArray[np.uint8], ...]:
     image = _open(data)
-    pixels = image.width * image.height
-    if pixels > MAX_PIXELS:
-        raise _too_large(f"{image.width}x{image.height}", pixels)
+    pixels = _check_pixels(image)
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         largest = max(width for width, _ in sizes), max(height for _, height in sizes)
         image.draft(None, _before_turning(least(largest, crop or 1), _orientation(image)))
@@ -258,6 +271,13 @@ def _from_16_bits(image: Image.Image) -> Image.Image:
     if "transparency" in image.info:
         eight_bits[grey == image.info["transparency"]] = 255
     return Image.fromarray(eight_bits).convert("RGB")
+
+
+def _check_pixels(image: Image.Image) -> int:
+    pixels = image.width * image.height
+    if pixels > MAX_PIXELS:
+        raise _too_large(f"{image.width}x{image.height}", pixels)
+    return pixels
 
 
 def _too_large(what: str, pixels: int) -> PhotoError:

@@ -6,6 +6,7 @@ obstore does the reading; it refuses a few keys that S3 allows (``a//b.jpg``, ne
 import errno
 import os
 import re
+import zlib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,19 @@ def read_whole(address: str) -> bytes:
         return bytes(_boto3_client().get_object(Bucket=bucket, Key=key)["Body"].read())
     except _boto3_client().exceptions.NoSuchKey as error:
         raise FileNotFoundError(address) from error
+
+
+def write(uri: str, data: bytes) -> None:
+    """Put an object at a uri such as `read` takes; a file is whole or not there."""
+    if uri.startswith("s3://"):
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        _boto3_client().put_object(Bucket=bucket, Key=key, Body=data)
+        return
+    path = Path(uri.removeprefix("file://"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{zlib.crc32(os.fsencode(path.name)):08x}.{os.getpid()}")
+    unfinished.write_bytes(data)
+    unfinished.replace(path)
 
 
 def _path(address: str) -> Path:

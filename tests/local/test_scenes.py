@@ -2,14 +2,14 @@
 
 import csv
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from benchmarks.scenes import Score
 from local import scenes
-from local.sample_photos import render, write_sample_photos
-from local.scenes import Placed, Scenes, compose, cut_out
+from local.sample_photos import write_sample_photos
+from local.scenes import Scenes
+from spark_jobs.augmenting.composition import Placed
 from spark_jobs.exact.regions import Region
 
 
@@ -21,33 +21,6 @@ def folders(tmp_path_factory):
     for number, colour in enumerate([(70, 90, 200), (90, 90, 90)]):
         Image.new("RGB", (200, 240), colour).save(folder / "shop" / f"{number}.jpg")
     return folder / "fruits", folder / "shop"
-
-
-def test_a_fruit_is_cut_out_without_the_white_around_it():
-    photo = render("Plum", 3, 100)
-    fruit = cut_out(photo)
-    assert fruit.mode == "RGBA"
-    assert max(fruit.size) < 100
-    alpha = np.asarray(fruit.getchannel("A")) > 0
-    assert alpha.any(axis=0).all() and alpha.any(axis=1).all()  # cropped to it
-    assert 0.6 < alpha.mean() < 0.95
-    assert np.asarray(fruit)[alpha][:, :3].min(axis=1).max() < 225  # nothing white at its edge
-    with pytest.raises(ValueError, match="nothing but white in the photo"):
-        cut_out(Image.new("RGB", (50, 50), "white"))
-
-
-def test_boxes_say_where_the_fruits_are():
-    fruit = Image.new("RGBA", (40, 20), (255, 0, 0, 255))
-    background = Image.new("RGB", (200, 200), (0, 0, 255))
-    scene, placed = compose(background, [("a", fruit), ("b", fruit)], np.random.default_rng(0))
-    assert {one.label for one in placed} == {"a", "b"}
-    red = np.zeros((200, 200), bool)
-    for left, top, right, bottom in (one.box for one in placed):
-        assert 0.25 * 200 - 1 <= right - left <= 0.6 * 200 + 1
-        assert abs((right - left) - 2 * (bottom - top)) <= 2
-        red[top:bottom, left:right] = True
-    np.testing.assert_array_equal(np.asarray(scene)[..., 0] == 255, red)
-    assert np.asarray(background)[..., 0].max() == 0  # left as it was
 
 
 def test_scenes_are_the_same_by_their_seed_and_written(folders, tmp_path):

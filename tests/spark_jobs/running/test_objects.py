@@ -78,6 +78,13 @@ class TestFile:
             objects.read(f"file://{path}", '"0-0-0"')
         assert str(caught.value) == NO_FILE
 
+    @pytest.mark.parametrize("key", KEYS)
+    def test_what_is_written_is_read(self, tmp_path: Path, key: str) -> None:
+        for data in (b"", content(key)):
+            objects.write(f"file://{tmp_path}/{key}", data)
+            assert (tmp_path / key).read_bytes() == data
+        assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
+
     @pytest.mark.parametrize("nanoseconds", [1_700_000_000_123_456_789, 1_999, 0, -1, -86_400_000_000_001])
     @pytest.mark.parametrize("name", ["1.jpg", "line\nbreak.jpg"])
     def test_files_of_any_age(self, tmp_path: Path, nanoseconds: int, name: str) -> None:
@@ -168,6 +175,7 @@ class TestBucket:
                 s3.put_object(Bucket=bucket, Key=decoy, Body=b"another object")
             listed = s3.put_object(Bucket=bucket, Key=key, Body=content(key))["ETag"]
             uri = f"s3://{bucket}/{key}"
+            objects.write(uri, content(key))
             assert (key, objects.read(uri, listed)) == (key, content(key))
             s3.put_object(Bucket=bucket, Key=key, Body=b"overwritten")
             with pytest.raises(PhotoError) as caught:
