@@ -41,10 +41,13 @@ class Score:
         For each fruit, whether there is a region with its label whose centre lies in its box; a region counts once.
     false : int
         Regions that found nothing: of background, of a wrong label, or a second one of a fruit.
+    sure : float
+        Sum of all regions' probabilities: were they calibrated, the number of those that found something.
     """
 
     found: tuple[bool, ...]
     false: int
+    sure: float
 
     @classmethod
     def of(cls, placed: Sequence[Placed], regions: Sequence[Region], size: tuple[int, int]) -> "Score":
@@ -56,7 +59,7 @@ class Score:
             found.append(region is not None)
             if region is not None:
                 left_over.remove(region)
-        return cls(tuple(found), len(left_over))
+        return cls(tuple(found), len(left_over), sum(one.probability for one in regions))
 
 
 def _within(region: Region, fruit: Placed, size: tuple[int, int]) -> bool:
@@ -94,13 +97,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     sides: list[float] = []
     found: list[bool] = []
-    false = 0
+    false, sure = 0, 0.0
     for number in range(1, args.number + 1):
         scene, placed = scenes[number]
         score = Score.of(placed, look(scene), scene.size)
         sides += [max(b[2] - b[0], b[3] - b[1]) / scene.width for b in (fruit.box for fruit in placed)]
         found += score.found
         false += score.false
+        sure += score.sure
     print("| longer side, of the picture's width | fruits | found |\n|---|---|---|")
     at, right = np.array(sides), np.array(found)
     for least, most in pairwise(EDGES):
@@ -109,7 +113,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(
                 f"| {max(least, at.min()):.0%} to {min(most, at.max()):.0%} | {here.sum()} | {right[here].mean():.0%} |"
             )
-    print(f"| all | {len(right)} | {right.mean():.1%} |\n\n{false / args.number:.2f} false regions a scene", flush=True)
+    regions = right.sum() + false
+    print(f"| all | {len(right)} | {right.mean():.1%} |\n\n{false / args.number:.2f} false regions a scene")
+    print(f"regions are right in {right.sum() / regions:.1%}, and {sure / regions:.1%} sure on average", flush=True)
     alone = [look(Image.open(path)) for path in scenes.fruits[:: max(len(scenes.fruits) // args.number, 1)]]
     print(f"{sum(len(one) == 1 for one in alone)} of {len(alone)} photos of one fruit on white have one region")
     empty = [look(Image.open(path)) for path in scenes.backgrounds[:: max(len(scenes.backgrounds) // args.number, 1)]]

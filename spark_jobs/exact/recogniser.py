@@ -81,7 +81,7 @@ class Recogniser:
         """Scores of shape (n, n_labels) for embeddings of shape (n, dimension)."""
         return np.asarray(embeddings.astype(np.float64) @ self.weights.T + self.biases)
 
-    def probabilities(self, embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
+    def probabilities(self, embeddings: NDArray[np.float32] | NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities of shape (n, n_labels) for embeddings of shape (n, dimension)."""
         return softmax(self.scores(embeddings) / self.temperature)
 

@@ -6,7 +6,7 @@ one more label of a linear discriminant. Not for outlines, nor for fruit in heap
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -94,9 +94,7 @@ class Finder:
         """
         whole = embedding[None].astype(np.float64)
         if self.distances(whole)[0] <= _LIKE * self.usual:
-            chances = self.chances(whole)[0]
-            best = int(chances.argmax())
-            return [Region(self.recogniser.labels[best], float(chances[best]), (0.0, 0.0, 1.0, 1.0))]
+            return [self._named((0.0, 0.0, 1.0, 1.0), whole)]
         boxes, seen, wholes = [], [], []
         for times, maps in zip(TIMES, levels, strict=True):
             at, steps = windows(times), times * _STEPS
@@ -107,9 +105,12 @@ class Finder:
 
     def named(self, region: Region, looks: NDArray[np.float32]) -> Region:
         """Name a region anew by embeddings of its crop, of shape (n, dimension); see `is_whole` for which have none."""
-        chances = self.chances(looks.astype(np.float64).mean(axis=0, keepdims=True))[0]
+        return self._named(region.box, looks.astype(np.float64).mean(axis=0, keepdims=True))
+
+    def _named(self, box: tuple[float, float, float, float], embedding: Array) -> Region:
+        chances = self.recogniser.probabilities(embedding)[0]
         best = int(chances.argmax())
-        return replace(region, label=self.recogniser.labels[best], probability=float(chances[best]))
+        return Region(self.recogniser.labels[best], float(chances[best]), box)
 
     def _found(self, boxes: Boxes, seen: Array, mean: Array) -> list[Region]:
         chances, scores = self.chances(seen), self.scores(seen, mean)
@@ -126,7 +127,7 @@ class Finder:
         return [found[i] for i in suppress(at, scores[peaks], MOST, _REGIONS_OVERLAP)]
 
     def chances(self, seen: Array) -> Array:
-        """Probabilities of shape (n, n_labels), were there no background, of embeddings of shape (n, dimension)."""
+        """Weights of votes, of shape (n, n_labels), of embeddings of shape (n, dimension): probabilities untempered."""
         return softmax(self.recogniser.scores(seen))
 
     def scores(self, seen: Array, background: Array) -> Array:

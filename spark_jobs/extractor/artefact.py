@@ -93,6 +93,11 @@ class Extractor:
     def precision(self) -> str:
         return self.spec.precision
 
+    @property
+    def has_maps(self) -> bool:
+        """Whether the model has maps of places beside the embedding; older artefacts have none."""
+        return self.model_xml.count(b'type="Result"') > 1
+
     @classmethod
     def from_bytes(cls, data: bytes) -> "Extractor":
         """Read an artefact.

@@ -32,14 +32,14 @@ class Maps:
     """
 
     def __init__(self, extractor: Extractor, times: int = 1, threads: int = 1) -> None:
-        core = OpenVINOEngine.library().Core()
-        model = core.read_model(extractor.model_xml, extractor.model_bin)
-        if len(model.outputs) == 1:
+        if not extractor.has_maps:
             raise ExtractorError(
                 f"The artefact {extractor.extractor_id} holds no map of places, which regions are found in: export it "
                 "again with the same options (`python -m spark_jobs.export_extractor`). Its id stays, and no photo is "
                 "embedded again"
             )
+        core = OpenVINOEngine.library().Core()
+        model = core.read_model(extractor.model_xml, extractor.model_bin)
         self._sizes = tuple((width * times, height * times) for width, height in extractor.views)
         inputs = zip(model.inputs, self._sizes, strict=True)
         model.reshape({port: [1, height, width, 3] for port, (width, height) in inputs})

@@ -7,6 +7,7 @@ import numpy as np
 
 from spark_jobs.exact import crossvalidation
 from spark_jobs.exact.accuracy import Accuracy
+from spark_jobs.exact.augmented import is_augmented
 from spark_jobs.exact.moments import Moments
 from spark_jobs.exact.recogniser import Recogniser
 from spark_jobs.extractor.architectures import Look
@@ -39,5 +40,6 @@ def judge(look: Look, views: Sequence[Seen], unseen: Sequence[Seen] = (), shrink
     share = None
     if unseen:
         best = Recogniser.fit(Moments.of(found, labels), shrinkage).best(embeddings(look, unseen))
-        share = float(np.mean(best == np.asarray(unseen[0].labels, dtype=object)))
+        taken = np.array([not is_augmented(uri) for uri in unseen[0].uris])
+        share = float(np.mean((best == np.asarray(unseen[0].labels, dtype=object))[taken]))
     return Judgement(crossvalidation.judge(labels, found, division, shrinkage), division.near_twins, share)

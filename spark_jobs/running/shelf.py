@@ -53,11 +53,13 @@ def load(artefact: str) -> Extractor:
 
 
 def put(root: str, extractor: Extractor) -> Extractor:
-    """Put an artefact on the shelf, unless it is there."""
+    """Put an artefact on the shelf, unless it is there; one without maps, which its id does not tell, is replaced."""
     store, name = open_root(root), _name(extractor.extractor_id)
     try:
-        obstore.head(store, name)
+        there = obstore.get(store, name).bytes().to_bytes()
     except FileNotFoundError:
+        there = None
+    if there is None or (extractor.has_maps and not Extractor.from_bytes(there).has_maps):
         obstore.put(store, name, extractor.to_bytes())
     return extractor
 

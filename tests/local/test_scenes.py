@@ -59,5 +59,5 @@ def test_a_region_counts_once_by_its_centre_and_its_label():
         return Region(label, 1.0, (left / 200, top / 200, (left + 40) / 200, (top + 40) / 200))
 
     found = [region("Fig", 5, 5), region("Fig", 15, 15), region("Plum", 0, 105), region("Lime", 150, 150)]
-    assert Score.of(placed, found, (200, 200)) == Score((True, False, False), 3)
-    assert Score.of(placed, [region("Fig", 110, 5)], (200, 200)) == Score((False, True, False), 0)
+    assert Score.of(placed, found, (200, 200)) == Score((True, False, False), 3, 4.0)
+    assert Score.of(placed, [region("Fig", 110, 5)], (200, 200)) == Score((False, True, False), 0, 1.0)

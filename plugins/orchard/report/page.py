@@ -53,6 +53,8 @@ class Report:
         The cluster was a local one: its cost is what AWS would have charged.
     photos, n_labels : int
         In the lake after this run.
+    far : float or None
+        Distance beyond which the recogniser knows nothing, 1 being usual; None where too few were judged to tell.
     labels : tuple of Label
         The ones with most photos and with fewest, in that order.
     recognised : tuple of Mapping
@@ -74,6 +76,7 @@ class Report:
     n_labels: int
     labels: tuple[Label, ...]
     shrinkage: float | None
+    far: float | None
     recognised: tuple[Mapping[str, Any], ...]
     fit: Fit | None
     rejects: tuple[Reject, ...]
@@ -149,7 +152,7 @@ def gather(
     row = {**dict.fromkeys(field.name for field in RUNS.fields), **row}
     extractor_id, run_id = row["extractor_id"], row["run_id"]
     mine = equal(extractor_id=extractor_id, run_id=run_id)
-    fitted = rows(catalog, database, "recognisers", mine, "labels", "count", "shrinkage", "by_label")
+    fitted = rows(catalog, database, "recognisers", mine, "labels", "count", "shrinkage", "by_label", "far")
     recogniser = fitted[0] if fitted else {}  # step 2 leaves none where the lake is empty
     labels = _labels(catalog, database, extractor_id, run_id) if recogniser else []
     most, fewest = _LABELS
@@ -163,6 +166,7 @@ def gather(
         n_labels=len(recogniser.get("labels", ())),
         labels=tuple(labels if len(labels) <= most + fewest + 1 else labels[:most] + labels[-fewest:]),
         shrinkage=recogniser.get("shrinkage"),
+        far=recogniser.get("far"),
         recognised=_recognised(recogniser.get("by_label") or ()),
         fit=read_fit(catalog, database, root, extractor_id, row["basis_id"], read) if row["basis_id"] else None,
         rejects=rejects,

@@ -135,6 +135,8 @@ class Tables:
         schema = {"batches": BATCHES, "runs": RUNS}.get(name)
         table = pa.Table.from_pylist(rows, schema=schema.as_arrow() if schema else None)
         if schema is None:
+            nothing = [one.with_type(pa.float64()) if pa.types.is_null(one.type) else one for one in table.schema]
+            table = table.cast(pa.schema(nothing))
             self.catalog.create_table_if_not_exists((self.database, name), table.schema)
         self.catalog.load_table((self.database, name)).append(table)
 
@@ -150,6 +152,7 @@ class Tables:
             moments = Moments.of([[0.0], [1.0]] * (photos // 2), ["Fig", "Kiwi"] * (photos // 2))
             self.put("moments", [{**mine, "total": moments.pack()}])
             fitted = {"labels": ["Fig", "Kiwi"], "shrinkage": 0.25, "count": photos, "by_label": by_label or [FIG]}
+            fitted["far"] = 2.345 if photos > 100 else None
             self.put("recognisers", [{**mine, **fitted}])
         return row
 
@@ -322,6 +325,7 @@ def test_a_page_for_people(tables: Tables) -> None:
         "without a photo and its near twins: right about 98.8% (97% to 100%) of 1,230 of this run's photos; 1,000 of "
         "this run's photos have a near twin in the lake."
     ) in " ".join(page.text.split())
+    assert "A photo farther than 2.3 from every label, where 1 is usual, is nothing that it knows." in page.text
     assert page.table("Labels by how often they were recognised")[1:] == [
         ["<Kiwi>", "3 of 10", NONE],
         ["Fig", "99 of 100", "1 of 2"],
@@ -473,11 +477,12 @@ def test_shares_of_few_photos_are_counts(tables: Tables) -> None:
 def test_one_label_alone_is_recognised_by_no_share(tables: Tables) -> None:
     mine = {"extractor_id": "e1", "run_id": "r1"}
     tables.put("moments", [{**mine, "total": Moments.of([[0.0], [1.0]], ["Fig", "Fig"]).pack()}])
-    fitted = {"labels": ["Fig"], "by_label": [FIG], "shrinkage": 0.25, "count": 2}
+    fitted = {"labels": ["Fig"], "by_label": [FIG], "shrinkage": 0.25, "count": 2, "far": None}
     tables.put("recognisers", [{**mine, **fitted}])
     page = tables.page(tables.run(added=2, embedded=2))
     assert (page.tiles["Recognised"], page.notes["Recognised"]) == (NONE, "but one label")
     assert "with one label there is nothing to tell apart" in page.text
+    assert "Too few photos have been judged to tell how far one is that it does not know." in page.text
 
 
 def test_what_could_not_be_made_is_said(tables: Tables) -> None:
