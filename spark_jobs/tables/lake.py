@@ -32,6 +32,7 @@ _TABLES = {
         "total binary, total_count bigint, covers string, created_at timestamp",
         "extractor_id, run_id",
     ),
+    "sums": ("extractor_id string, name string, moments binary", "extractor_id, name"),
     "bases": (
         "extractor_id string, basis_id string, mean array<double>, scale array<double>, "
         "components array<array<double>>, eigenvalues array<double>, count bigint, created_at timestamp, why string, "
@@ -57,6 +58,7 @@ _LATER = {
         "judged_folds: bigint>>",
         "temperature": "double",
         "far": "double",
+        "whole": "boolean",  # whether the weights are there
         # Of the run's photos: see spark_jobs.exact.calibration.
         "judged": "bigint",
         "right": "bigint",
@@ -209,6 +211,27 @@ class Lake:
     def replace_where(self, table: str, rows: DataFrame, condition: Column) -> None:
         """Replace the rows for which `condition` holds, which must be whole partitions or few rows."""
         rows.select(*self.spark.table(self.name(table)).columns).writeTo(self.name(table)).overwrite(condition)
+
+    def replace_newest(self, table: str, row: Mapping[str, Any], sign: str, *large: str) -> None:
+        """Replace a run's row, and empty columns of the extractor's other rows, in one commit.
+
+        What only the newest row is read for would else make a day of few photos as large as a lake's. An older row as
+        it was is read by time travel.
+
+        Parameters
+        ----------
+        sign : str
+            A column of numbers or flags that a row has where it has the large ones; it is emptied with them.
+        """
+        others = self.table(table, extractor_id=row["extractor_id"]).where(F.col("run_id") != row["run_id"])
+        others = others.where(F.col(sign).isNotNull())
+        run_ids = [one.run_id for one in others.select("run_id").collect()]
+        rows = self.rows(table, [row])
+        if run_ids:
+            kinds = {one.name: one.dataType for one in others.schema}
+            rows = rows.unionByName(others.withColumns({one: F.lit(None).cast(kinds[one]) for one in (sign, *large)}))
+        part = (F.col("extractor_id") == row["extractor_id"]) & run_in([row["run_id"], *run_ids])
+        self.replace_where(table, rows, part)
 
     def delete(self, table: str, **equals: str) -> None:
         """Delete the part in which columns equal the values given."""

@@ -93,8 +93,9 @@ def update(
         "right": mine.right,
         "certainties": mine.certainties,
         "distances": mine.distances,
+        "whole": True,
     }
-    lake.replace("recognisers", lake.rows("recognisers", [row]), extractor_id=extractor_id, run_id=run_id)
+    lake.replace_newest("recognisers", row, "whole", "weights")
     return recogniser, judgement
 
 

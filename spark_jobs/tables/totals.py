@@ -1,12 +1,12 @@
 """Totals: the moments of each run, and of the whole lake, kept in the table `moments`.
 
 A row stands only while it is true (`batch` withdraws it before embeddings change), so what is missing is computed,
-and a usual day adds one batch to one total. Only when no total covers exactly the other runs are all rows summed anew.
+and a usual day adds one batch to one total, which the newest row alone holds. Only when it does not cover exactly the
+other runs are they summed anew, by `sums`.
 """
 
-import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import reduce
@@ -20,7 +20,9 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from spark_jobs.exact.moments import Moments, moments_id
+from spark_jobs.exact.partial_sums import Run, name_of, plan
 from spark_jobs.exact.twins import FOLDS
+from spark_jobs.tables import sums
 from spark_jobs.tables.folds import divide
 from spark_jobs.tables.lake import Lake
 from spark_jobs.tables.vectors import matrix
@@ -60,7 +62,8 @@ def update(lake: Lake, run_id: str, extractor_id: str, feature: str | None = Non
     mine = {"extractor_id": extractor_id}
     held = lake.parts("embeddings", **mine)
     if not held:
-        lake.delete("moments", **mine)
+        for table in {"moments", "sums"} & lake.tables():
+            lake.delete(table, **mine)
         return None
     rows = lake.table("moments", **mine).select("run_id", "count", "moments_id", "created_at").collect()
     known = {row.run_id: row for row in rows if row.run_id != run_id}
@@ -68,23 +71,27 @@ def update(lake: Lake, run_id: str, extractor_id: str, feature: str | None = Non
         if known[gone]["count"]:
             lake.delete("moments", run_id=gone, **mine)
             del known[gone]
-    ids = {run: row.moments_id for run, row in known.items()}
-    for run in sorted(held.keys() - {run_id}):
-        if run not in known or known[run]["count"] != held[run]:
-            packed = _of_run(lake, run, extractor_id).pack()
-            ids[run] = moments_id(packed)
-            _store(lake, run, extractor_id, batch=packed)
-    before = _before(lake, run_id, extractor_id, ids) if ids else None
+    runs = {name: Run(name, row.moments_id, row["count"]) for name, row in known.items()}
+    for name in sorted(held.keys() - {run_id}):
+        if name not in known or known[name]["count"] != held[name]:
+            batch = _of_run(lake, name, extractor_id)
+            runs[name], row = _row(name, extractor_id, batch)
+            lake.replace("moments", lake.rows("moments", [row]), extractor_id=extractor_id, run_id=name)
+    before = _before(lake, run_id, extractor_id, [*runs.values()]) if runs else None
     photos, folds = None, {}
     if run_id in held:
-        others = {run: held[run] for run in sorted(ids, key=lambda run: _age(known.get(run))) if run in held}
+        others = {run: held[run] for run in sorted(runs, key=lambda run: _age(known.get(run))) if run in held}
         photos = divide(lake, run_id, extractor_id, feature, others)
         folds = _by_fold(lake, photos)
     empty = Moments.empty((before or next(iter(folds.values()))).dimension)
     totals = Totals(before or empty, tuple(folds.get(i, empty) for i in range(FOLDS)), photos)
-    packed = reduce(Moments.__add__, totals.folds).pack()
-    covers = _covers(ids | {run_id: moments_id(packed)})
-    _store(lake, run_id, extractor_id, batch=packed, total=totals.total, covers=covers)
+    run, row = _row(run_id, extractor_id, reduce(Moments.__add__, totals.folds))
+    row |= {
+        "total": totals.total.pack(),
+        "total_count": totals.total.count,
+        "covers": name_of({one.name: one.moments for one in [*runs.values(), run]}),
+    }
+    lake.replace_newest("moments", row, "total_count", "total", "covers")
     return totals
 
 
@@ -140,34 +147,23 @@ def _partial(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         )
 
 
-def _before(lake: Lake, run_id: str, extractor_id: str, ids: Mapping[str, str]) -> Moments:
+def _before(lake: Lake, run_id: str, extractor_id: str, runs: Sequence[Run]) -> Moments:
     """Total of all runs but one: the newest total where one covers exactly them, else summed anew."""
     others = lake.table("moments", extractor_id=extractor_id).where(F.col("run_id") != run_id)
-    fitting = others.where(F.col("covers") == _covers(ids)).select("total").limit(1).collect()
-    if fitting:
-        return Moments.unpack(bytes(fitting[0].total))
-    rows = others.select("batch").toLocalIterator()
-    return reduce(Moments.__add__, (Moments.unpack(bytes(row.batch)) for row in rows))
+    asked = plan(runs)
+    fitting = others.where("total_count IS NOT NULL").where(F.col("covers") == asked.name).select("total").collect()
+    return Moments.unpack(bytes(fitting[0].total)) if fitting else sums.total(lake, extractor_id, asked)
 
 
-def _covers(ids: Mapping[str, str]) -> str:
-    """Name a set of runs with their moments."""
-    return hashlib.sha256("\n".join(f"{run} {ids[run]}" for run in sorted(ids)).encode()).hexdigest()
-
-
-def _store(
-    lake: Lake, run_id: str, extractor_id: str, batch: bytes, total: Moments | None = None, covers: str | None = None
-) -> None:
-    row: dict[str, Any] = {
+def _row(run_id: str, extractor_id: str, batch: Moments) -> tuple[Run, dict[str, Any]]:
+    """Make a row of a run's own moments."""
+    packed = batch.pack()
+    run = Run(run_id, moments_id(packed), batch.count)
+    return run, {
         "extractor_id": extractor_id,
         "run_id": run_id,
-        "count": Moments.unpack(batch).count,
-        "batch": batch,
-        "moments_id": moments_id(batch),
-        "total": total.pack() if total else None,
-        "total_count": total.count if total else None,
-        "covers": covers,
+        "count": run.photos,
+        "batch": packed,
+        "moments_id": run.moments,
         "created_at": datetime.now(UTC),
     }
-    rows: DataFrame = lake.rows("moments", [row])
-    lake.replace("moments", rows, extractor_id=extractor_id, run_id=run_id)
