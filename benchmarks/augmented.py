@@ -19,6 +19,8 @@ from benchmarks.near_twins import NAMES
 from benchmarks.workload import default_weights
 from orchard.photos.listing import canonical_prefix
 from spark_jobs.augment_photos import Task, augment_photos, pictures
+from spark_jobs.exact import crossvalidation
+from spark_jobs.exact.distance import Distance
 from spark_jobs.exact.moments import Moments
 from spark_jobs.exact.recogniser import Recogniser
 from spark_jobs.extractor.architectures import ARCHITECTURES, DEFAULT, Look
@@ -80,8 +82,16 @@ def rows(network: Network, of_fruit: DataSet, of_shops: DataSet, made: Sequence[
             (shops, shops_made, "grocery-store val", together(look, shops_val)),
         ):
             shares = [right(together(look, *parts), names) for parts in ((learnt,), (learnt, augmented))]
-            shown = f"{look.options and f'`{look.options}` '}| {judged} | {len(names[1]):,} "
-            yield shown + "".join(f"| {share:.1%} " for share in shares) + "|"
+            yield row(look, judged, len(names[1]), shares)
+        packages = [i for i, uri in enumerate(shops_val.uris) if "/Packages/" in uri]
+        things = embeddings(look, [shops_val])[packages]
+        shares = [refused(look, things, *parts) for parts in ((fruit,), (fruit, fruit_made))]
+        yield row(look, "packages, refused by fruits-360", len(packages), shares)
+
+
+def row(look: Look, judged: str, photos: int, shares: Sequence[float]) -> str:
+    options = look.options and f"`{look.options}` "
+    return f"{options}| {judged} | {photos:,} " + "".join(f"| {share:.1%} " for share in shares) + "|"
 
 
 def together(look: Look, *parts: Seen) -> tuple[FloatArray, list[str]]:
@@ -96,6 +106,16 @@ def right(learnt: tuple[FloatArray, list[str]], judged: tuple[FloatArray, list[s
     """Share of photos that a recogniser of others names rightly."""
     best = Recogniser.fit(Moments.of(*learnt)).best(judged[0])
     return float(np.mean(best == np.asarray(judged[1], dtype=object)))
+
+
+def refused(look: Look, things: FloatArray, *parts: Seen) -> float:
+    """Share of photos that a lake of others answers with nothing that it knows."""
+    x, labels = together(look, *parts)
+    division = crossvalidation.divide([uri for part in parts for uri in part.uris], labels, x, look.feature)
+    far = crossvalidation.calibrate(labels, x, division).far
+    moments = Moments.of(x, labels)
+    distances = Distance.of(moments, Recogniser.fit(moments).shrinkage).to_nearest(things)
+    return float(np.mean(distances > (np.inf if far is None else far)))
 
 
 if __name__ == "__main__":

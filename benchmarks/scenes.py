@@ -16,16 +16,17 @@ import numpy as np
 from PIL import Image
 
 from local.scenes import Scenes
+from spark_jobs.answers.regions import Searcher
 from spark_jobs.augmenting.composition import Placed
+from spark_jobs.exact.augmented import is_augmented
 from spark_jobs.exact.moments import Moments
-from spark_jobs.exact.regions import TIMES, Finder, Region
+from spark_jobs.exact.regions import Region
 from spark_jobs.export_extractor import export
 from spark_jobs.extractor import photos
 from spark_jobs.extractor.architectures import ARCHITECTURES, DEFAULT
 from spark_jobs.extractor.artefact import Extractor
 from spark_jobs.extractor.engines import decode, open_engine
 from spark_jobs.extractor.keras_models import build
-from spark_jobs.extractor.maps import Maps, crops
 from spark_jobs.measuring.sample import Sample
 
 EDGES = (0.0, 0.3, 0.35, 0.4, 0.5, 1.0)  # of a fruit's longer side, as a share of the picture's width
@@ -81,19 +82,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     architecture = ARCHITECTURES[args.network]
     extractor = export(architecture, build(architecture, args.weights))
-    finder = _learn(extractor, Sample.of(args.photos))
+    searcher = _learn(extractor, Sample.of(args.photos))
     scenes = Scenes.of(args.fruits, args.backgrounds, args.seed)
-    engine, maps = open_engine(extractor), [Maps(extractor, times) for times in TIMES]
 
     def look(scene: Image.Image) -> list[Region]:
         file = io.BytesIO()
         scene.save(file, "JPEG", quality=92)
-        embedding = engine.embed([decode(file.getvalue(), extractor)])[0]
-        found = finder.regions(embedding, (each.see(file.getvalue()) for each in maps))
-        photo = Image.open(file).convert("RGB")
-        return [
-            one if one.is_whole else finder.named(one, engine.embed(crops(photo, one.box, extractor))) for one in found
-        ]
+        embedding = searcher.engine.embed([decode(file.getvalue(), extractor)])[0]
+        return searcher.search(Image.open(file).convert("RGB"), file.getvalue(), embedding)
 
     sides: list[float] = []
     found: list[bool] = []
@@ -122,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"{sum(map(len, empty)) / len(empty):.2f} regions a photo of {len(empty)} backgrounds without fruit")
 
 
-def _learn(extractor: Extractor, sample: Sample) -> Finder:
+def _learn(extractor: Extractor, sample: Sample) -> Searcher:
     engine = open_engine(extractor)
     labels, embeddings = [], []
     for path, label in zip(sample.files, sample.labels, strict=True):
@@ -131,7 +127,8 @@ def _learn(extractor: Extractor, sample: Sample) -> Finder:
             labels.append(label)
         except photos.PhotoError:
             continue
-    return Finder.of(Moments.of(np.stack(embeddings), labels), extractor.spec.feature)
+    augmented = any(is_augmented(path.as_uri()) for path in sample.files)
+    return Searcher.of(extractor, engine, Moments.of(np.stack(embeddings), labels), augmented=augmented)
 
 
 if __name__ == "__main__":

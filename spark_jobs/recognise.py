@@ -17,11 +17,12 @@ import spark_jobs.tables.shell  # noqa: F401  # first: see there
 import numpy as np
 from numpy.typing import NDArray
 from pyiceberg.catalog import Catalog
+from pyiceberg.expressions import GreaterThan
 
 from orchard.lake import parents
-from orchard.lake.tables import asking_aws, existing_catalog
+from orchard.lake.tables import asking_aws, existing_catalog, table_or_none
 from spark_jobs.answers.neighbours import Neighbour, nearest, newest
-from spark_jobs.answers.regions import Look, Region, looking
+from spark_jobs.answers.regions import Look, Region, Searcher, looking
 from spark_jobs.exact.distance import Distance
 from spark_jobs.exact.families import Families
 from spark_jobs.exact.moments import Moments
@@ -134,7 +135,8 @@ def recognise(
                 f"The lake {location.root} holds no moments of its recogniser (run {row['run_id']}), which regions are "
                 "found by: the next run makes them."
             )
-        look = looking(extractor, engine, total, pictures)
+        searcher = Searcher.of(extractor, engine, total, augmented=_holds_augmented(catalog, location.database))
+        look = looking(searcher, pictures)
     rows, errors = _embed(names, extractor, engine, look)
     if not rows:
         return [], errors
@@ -158,6 +160,14 @@ def _moments(catalog: Catalog, database: str, recogniser: Mapping[str, Any]) -> 
     """Read what a recogniser was fitted from; None while a step is at work on it."""
     row = newest(catalog, database, "moments", recogniser["extractor_id"], run_id=recogniser["run_id"])
     return None if row is None or row["total"] is None else Moments.unpack(row["total"])
+
+
+def _holds_augmented(catalog: Catalog, database: str) -> bool:
+    """Whether a run of the lake found augmented photos; lakes of older versions do not say."""
+    runs = table_or_none(catalog, database, "runs")
+    if runs is None or "augmented" not in runs.schema().column_names:
+        return False
+    return bool(runs.scan(GreaterThan("augmented", 0), selected_fields=("run_id",), limit=1).to_arrow().num_rows)
 
 
 def _parents(labels: Sequence[str], chances: NDArray[np.float64], hierarchy: Mapping[str, str]) -> tuple[Parent, ...]:

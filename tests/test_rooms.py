@@ -31,8 +31,8 @@ PACKAGES = {
 MAY = {
     # Around the planes.
     "benchmarks": "local spark_jobs.augment_photos spark_jobs.export_extractor spark_jobs.extract_embeddings "
-    "spark_jobs.measuring spark_jobs.running spark_jobs.tables spark_jobs.augmenting spark_jobs.extractor "
-    "spark_jobs.exact orchard.photos orchard.lake",
+    "spark_jobs.answers spark_jobs.measuring spark_jobs.running spark_jobs.tables spark_jobs.augmenting "
+    "spark_jobs.extractor spark_jobs.exact orchard.photos orchard.lake",
     "local": "infra spark_jobs.augmenting spark_jobs.tables spark_jobs.extractor orchard.commands orchard.photos "
     "orchard.lake orchard.mistakes",
     "infra": "bootstrap spark_jobs.extractor orchard.cluster orchard.prices orchard.aws orchard.plan orchard.settings "
@@ -52,7 +52,7 @@ MAY = {
     "spark_jobs.augment_photos": "spark_jobs.augmenting spark_jobs.running spark_jobs.extractor spark_jobs.exact "
     "orchard.photos",
     "spark_jobs.choose_extractor": "spark_jobs.measuring spark_jobs.running spark_jobs.extractor spark_jobs.exact",
-    "spark_jobs.answers": "spark_jobs.tables spark_jobs.extractor spark_jobs.exact orchard.lake",
+    "spark_jobs.answers": "spark_jobs.tables spark_jobs.augmenting spark_jobs.extractor spark_jobs.exact orchard.lake",
     "spark_jobs.exports": "spark_jobs.running spark_jobs.tables spark_jobs.exact",
     "spark_jobs.measuring": "spark_jobs.extractor spark_jobs.exact",
     "spark_jobs.running": "spark_jobs.extractor",

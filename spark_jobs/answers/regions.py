@@ -6,9 +6,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from spark_jobs.augmenting.cutout import is_on_white
 from spark_jobs.exact.moments import Moments
 from spark_jobs.exact.regions import TIMES, Finder
+from spark_jobs.exact.regions import Region as Found
 from spark_jobs.extractor import drawing
 from spark_jobs.extractor.artefact import Extractor
 from spark_jobs.extractor.engines import Engine
@@ -28,20 +31,46 @@ class Region:
 Look = Callable[[str, bytes, NDArray[np.float32]], tuple[Region, ...]]  # a photo's name, its bytes and its embedding
 
 
-def looking(extractor: Extractor, engine: Engine, moments: Moments, pictures: Path) -> Look:
+@dataclass(frozen=True, eq=False)
+class Searcher:
+    """What finds the regions of photos: a lake's discriminant, and the network that shows it their places.
+
+    Attributes
+    ----------
+    augmented : bool
+        Whether the lake holds augmented photos. They look like photos of several things, and so a photo of several
+        looks like the lake's; what stands alone is then told by the white around it.
+    """
+
+    extractor: Extractor
+    engine: Engine
+    finder: Finder
+    maps: tuple[Maps, ...]
+    augmented: bool
+
+    @classmethod
+    def of(cls, extractor: Extractor, engine: Engine, moments: Moments, *, augmented: bool = False) -> "Searcher":
+        """Make it of the moments of a whole lake."""
+        finder = Finder.of(moments, extractor.spec.feature)
+        return cls(extractor, engine, finder, tuple(Maps(extractor, times) for times in TIMES), augmented)
+
+    def search(self, photo: Image.Image, data: bytes, embedding: NDArray[np.float32]) -> list[Found]:
+        """Find the regions of a photo, the surest first; of one that shows one thing, as the lake's do, all of it."""
+        if self.finder.is_usual(embedding) and (not self.augmented or is_on_white(photo)):
+            return [self.finder.whole(embedding)]
+        found = self.finder.regions(each.see(data) for each in self.maps)
+        return [self.finder.named(one, self.engine.embed(crops(photo, one.box, self.extractor))) for one in found]
+
+
+def looking(searcher: Searcher, pictures: Path) -> Look:
     """Give what finds a photo's regions, and draws them."""
-    maps = [Maps(extractor, times) for times in TIMES]
-    finder = Finder.of(moments, extractor.spec.feature)
     pictures.mkdir(parents=True, exist_ok=True)
     drawn: set[Path] = set()
 
     def look(name: str, data: bytes, embedding: NDArray[np.float32]) -> tuple[Region, ...]:
         photo = drawing.upright(data)
         regions = []
-        for found in finder.regions(embedding, (each.see(data) for each in maps)):
-            one = found
-            if not found.is_whole:
-                one = finder.named(found, engine.embed(crops(photo, found.box, extractor)))
+        for one in searcher.search(photo, data, embedding):
             left, top, right, bottom = one.box
             box = (left * photo.width, top * photo.height, right * photo.width, bottom * photo.height)
             pixels = tuple(map(round, box))

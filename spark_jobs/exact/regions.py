@@ -46,11 +46,6 @@ class Region:
     probability: float
     box: tuple[float, float, float, float]
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether it is the whole photo, whose embedding named it."""
-        return self.box == (0.0, 0.0, 1.0, 1.0)
-
 
 @dataclass(frozen=True, eq=False)
 class Finder:
@@ -82,19 +77,22 @@ class Finder:
         usual = float(np.trace(cho_solve((factor, True), within)))
         return cls(Recogniser.fit(moments, _SHRINKAGE), moments.means, factor, usual, feature)
 
-    def regions(self, embedding: NDArray[np.float32], levels: Iterable[Sequence[NDArray[np.float32]]]) -> list[Region]:
+    def is_usual(self, embedding: NDArray[np.float32]) -> bool:
+        """Whether a photo is as near to a label as the lake's photos are: then it shows what one of these shows."""
+        return bool(self.distances(embedding[None].astype(np.float64))[0] <= _LIKE * self.usual)
+
+    def whole(self, embedding: NDArray[np.float32]) -> Region:
+        """Take a photo as one region."""
+        return self._named((0.0, 0.0, 1.0, 1.0), embedding[None].astype(np.float64))
+
+    def regions(self, levels: Iterable[Sequence[NDArray[np.float32]]]) -> list[Region]:
         """Find regions, the surest first; ten at most. `named` then names them better.
 
         Parameters
         ----------
-        embedding : ndarray of shape (dimension,)
-            Of the whole photo. One that is as near to a label as the lake's photos are is one region, the whole photo.
         levels : iterable of length len(TIMES) of sequence of ndarray of shape (rows, columns, dimension)
-            Maps at each of `TIMES`: of all views and sides. Not asked for where the whole photo is the answer.
+            Maps at each of `TIMES`: of all views and sides.
         """
-        whole = embedding[None].astype(np.float64)
-        if self.distances(whole)[0] <= _LIKE * self.usual:
-            return [self._named((0.0, 0.0, 1.0, 1.0), whole)]
         boxes, seen, wholes = [], [], []
         for times, maps in zip(TIMES, levels, strict=True):
             at, steps = windows(times), times * _STEPS
@@ -104,7 +102,7 @@ class Finder:
         return self._found(np.concatenate(boxes), np.concatenate(seen), np.mean(wholes, axis=0))
 
     def named(self, region: Region, looks: NDArray[np.float32]) -> Region:
-        """Name a region anew by embeddings of its crop, of shape (n, dimension); see `is_whole` for which have none."""
+        """Name a region anew by embeddings of its crop, of shape (n, dimension)."""
         return self._named(region.box, looks.astype(np.float64).mean(axis=0, keepdims=True))
 
     def _named(self, box: tuple[float, float, float, float], embedding: Array) -> Region:

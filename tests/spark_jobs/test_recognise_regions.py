@@ -117,6 +117,34 @@ def test_a_photo_of_one_fruit_is_one_region(lake, artefact, tmp_path, capsys):
     assert (region["label"], region["box"]) == ("Apple", [0, 0, 90, 60])
 
 
+def test_in_a_lake_of_augmented_photos_one_that_stands_on_white_is_one_region(lake, artefact, tmp_path, capsys):
+    """Such a lake's photos look like scenes: that a photo looks like one of them says nothing."""
+    ours = tmp_path / "lake"
+    extractor = Extractor.load(artefact)
+    rng = np.random.default_rng(0)
+    anything = rng.uniform(0, 255, (40, 1, 1, 3)) + rng.normal(0, 9, (40, 64, 64, 3))
+    embeddings = open_engine(extractor).embed(list(np.clip(anything, 0, 255).astype(np.uint8)))
+    write_lake(ours, extractor, Moments.of(embeddings, ["Apple"] * 20 + ["Lime"] * 20))
+    image = Image.new("RGB", (200, 200), GREY)
+    image.paste(RED, (20, 30, 90, 100))
+    image.save(tmp_path / "on-grey.png")
+    image = Image.new("RGB", (200, 200), "white")
+    image.paste(RED, (20, 30, 90, 100))
+    image.save(tmp_path / "on-white.png")
+    arguments = ["--lake", str(ours), "--extractor", str(artefact), "--regions", str(tmp_path), "--json"]
+
+    def boxes() -> list[list[list[int]]]:
+        assert recognise.main([str(tmp_path / f"on-{of}.png") for of in ("grey", "white")] + arguments) == 0
+        return [[one["box"] for one in answer["regions"]] for answer in json.loads(capsys.readouterr().out)]
+
+    everything = [[0, 0, 200, 200]]
+    assert boxes() == [everything, everything]
+    row = {"run_id": "r2", "extractor_id": extractor.extractor_id, "augmented": 7}
+    replace_run(open_catalog(str(ours)), "orchard", row)
+    on_grey, on_white = boxes()
+    assert (on_grey != everything, on_white) == (True, everything)
+
+
 def test_an_artefact_without_a_map_says_what_to_do(photo, tmp_path, capsys):
     """It works for everything else."""
     artefact = small(tmp_path)

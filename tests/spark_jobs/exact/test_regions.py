@@ -76,7 +76,7 @@ def see(*fruits):
 
 def test_each_fruit_is_found_where_it_stands(finder):
     levels = see(("plum", 0.05, 0.05, 0.3), ("apple", 0.6, 0.1, 0.3), ("plum", 0.35, 0.6, 0.3))
-    found = finder.regions(levels[0][0].mean(axis=(0, 1)), levels)
+    found = finder.regions(levels)
     centres = [(one.label, (one.box[0] + one.box[2]) / 2, (one.box[1] + one.box[3]) / 2) for one in found]
     assert [label for label, _, _ in sorted(centres)] == ["apple", "plum", "plum"]
     np.testing.assert_allclose([at for _, *at in sorted(centres)], [[0.75, 0.25], [0.2, 0.2], [0.5, 0.75]], atol=0.06)
@@ -87,19 +87,23 @@ def test_each_fruit_is_found_where_it_stands(finder):
 
 def test_background_alone_has_no_region(finder):
     levels = see()
-    assert finder.regions(levels[0][0].mean(axis=(0, 1)), levels) == []
+    assert finder.regions(levels) == []
 
 
 def test_a_photo_that_looks_as_the_lakes_do_is_one_region(finder):
-    (one,) = finder.regions(np.array([0.2, 10.1, 0, 0, 0, -0.1], np.float32), see(("plum", 0, 0, 0.3)))
+    fig = np.array([0.2, 10.1, 0, 0, 0, -0.1], np.float32)
+    assert finder.is_usual(fig)
+    one = finder.whole(fig)
     assert (one.label, one.box) == ("fig", (0.0, 0.0, 1.0, 1.0))
     assert one.probability > 0.99
+    (level, *_) = see(("plum", 0, 0, 0.3))
+    assert not finder.is_usual(level[0].mean(axis=(0, 1)))
 
 
 def test_ten_regions_at_most(finder):
     fruits = [("fig", x / 4 + 0.01, y / 4 + 0.01, 0.22) for x in range(4) for y in range(4)]
     levels = see(*fruits)
-    found = finder.regions(np.full(6, 4, np.float32), levels)
+    found = finder.regions(levels)
     assert len(found) == 10
     assert {one.label for one in found} == {"fig"}
 
@@ -118,7 +122,7 @@ def test_a_lake_of_one_photo_a_label():
     """No scatter at all: still an answer, and no warning."""
     finder = Finder.of(Moments.of(10 * np.eye(6)[:3], list(LABELS)))
     levels = see(("fig", 0.3, 0.3, 0.35))
-    (one,) = finder.regions(levels[0][0].mean(axis=(0, 1)), levels)
+    (one,) = finder.regions(levels)
     assert one.label == "fig"
 
 
@@ -127,5 +131,3 @@ def test_a_region_is_named_anew_by_its_crops(finder):
     one = finder.named(region, np.array([finder.means[0] * 1.2, finder.means[0] * 0.8]))
     assert (one.label, one.box) == ("apple", region.box)
     assert 0.99 < one.probability <= 1
-    assert not one.is_whole
-    assert Region("fig", 1.0, (0.0, 0.0, 1.0, 1.0)).is_whole
