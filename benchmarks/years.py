@@ -18,7 +18,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -147,9 +146,8 @@ def days(work: Path, count: int, added: int, changed: float, deleted: float, kee
             if number % _WEEK == _WEEK - 1:
                 began = time.monotonic()
                 with closing(open_lake(location, "years")) as lake:
-                    # As if a day took a day: what is older than keep_days is so many runs old.
-                    age = sum(seconds.values()) * keep_days
-                    maintain(lake, age / 86_400, datetime.now(UTC) + timedelta(seconds=0))
+                    # As if a day took a day: snapshots are kept for so many days like this one.
+                    maintain(lake, keep_days * sum(seconds.values()) / 86_400)
                 seconds["maintain"] = time.monotonic() - began
             tables = sorted((work / "lake" / "tables" / "orchard").iterdir())
             yield Day(len(there), seconds, {table.name: _bytes(table) for table in tables}, _memory())
