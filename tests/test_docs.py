@@ -111,6 +111,7 @@ OPTIONS = {
     "python -m benchmarks.near_twins PHOTOS": "benchmarks.near_twins",
     "python -m benchmarks.answers PHOTOS": "benchmarks.answers",
     "python -m benchmarks.augmented": "benchmarks.augmented",
+    "python -m benchmarks.years": "benchmarks.years",
     "python -m benchmarks.scenes LEARN": "benchmarks.scenes",
     "make bench": "benchmarks.__main__",
     "make accuracy": "benchmarks.accuracy",

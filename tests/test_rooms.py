@@ -30,9 +30,10 @@ PACKAGES = {
 # A room, and all of this repository that it may import. A room stands above what it imports: no arrow goes upwards.
 MAY = {
     # Around the planes.
-    "benchmarks": "local spark_jobs.augment_photos spark_jobs.export_extractor spark_jobs.extract_embeddings "
-    "spark_jobs.answers spark_jobs.measuring spark_jobs.running spark_jobs.tables spark_jobs.augmenting "
-    "spark_jobs.extractor spark_jobs.exact orchard.photos orchard.lake",
+    "benchmarks": "local spark_jobs.run_local spark_jobs.maintain_tables spark_jobs.augment_photos "
+    "spark_jobs.export_extractor spark_jobs.extract_embeddings spark_jobs.answers spark_jobs.measuring "
+    "spark_jobs.running spark_jobs.tables spark_jobs.augmenting spark_jobs.extractor spark_jobs.exact "
+    "orchard.report orchard.photos orchard.lake",
     "local": "infra spark_jobs.augmenting spark_jobs.tables spark_jobs.extractor orchard.commands orchard.photos "
     "orchard.lake orchard.mistakes",
     "infra": "bootstrap spark_jobs.extractor orchard.cluster orchard.prices orchard.aws orchard.plan orchard.settings "
