@@ -20,7 +20,7 @@ from spark_jobs.extractor import photos
 from spark_jobs.extractor.architectures import ARCHITECTURES, DEFAULT, Look
 from spark_jobs.extractor.artefact import ExtractorError
 from spark_jobs.extractor.looks import Network
-from spark_jobs.measuring.judgement import judge
+from spark_jobs.measuring.judgement import divide, judge
 from spark_jobs.measuring.sample import Sample
 from spark_jobs.measuring.seen import Seen, rate, see
 
@@ -74,6 +74,8 @@ def rows(name: str, weights: str, sets: Sequence[DataSet], pool: Executor) -> It
         for one in sets
         for sample in (one.learnt, one.unseen)
     }
+    usual = (architecture.input_size, None)
+    divisions = {one.name: divide(shown[usual, one.learnt].result()) for one in sets}
     for look in looks:
         cells = [f"`{name}`", f"`{look.options}`" if look.options else ""]
         for one in sets:
@@ -81,7 +83,7 @@ def rows(name: str, weights: str, sets: Sequence[DataSet], pool: Executor) -> It
                 [shown[(size, look.crop), sample].result() for size in look.sizes(architecture)]
                 for sample in (one.learnt, one.unseen)
             )
-            found = judge(look, seen, unseen)
+            found = judge(look, seen, unseen, division=divisions[one.name])
             cells += [_share(found.folds), f"{found.unseen or 0:.1%}"]
         views_alone = Look(look.views).options
         size = artefact("f32", "random:0", None, name, views_alone).stat().st_size / 1e6

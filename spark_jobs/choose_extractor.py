@@ -1,5 +1,7 @@
 """Show what each choice of an extractor gives, on a folder of photos, a folder a label: speed, and honest accuracy.
 
+A network's rows are judged on the same folds, of what it sees at the view nearest to its usual size: so they compare.
+
     python -m spark_jobs.choose_extractor photos/ mobilenet_v2 --views 224,320,448
 
 Each network sees all photos once at each view, and once more with `--crop`; what features, mirror and several views
@@ -20,7 +22,7 @@ from spark_jobs.extractor.architectures import ARCHITECTURES, FEATURES, Architec
 from spark_jobs.extractor.artefact import ExtractorError
 from spark_jobs.extractor.crop import read_crop
 from spark_jobs.extractor.looks import Network
-from spark_jobs.measuring.judgement import Judgement, judge
+from spark_jobs.measuring.judgement import Judgement, divide, judge
 from spark_jobs.measuring.sample import Sample
 from spark_jobs.measuring.seen import rate, see
 from spark_jobs.running.output import end
@@ -65,13 +67,15 @@ def choices(
             seen[size, share] = see(network, judged, decode, mirror=mirror)
             if unseen is not None:
                 others[size, share] = see(network, unseen, decode, mirror=mirror)
+    usual = min(sizes, key=lambda size: abs(size[0] - architecture.input_size[0]))
+    division = divide(seen[usual, None])
     several = [tuple(sizes)] if len(sizes) > 1 else []
     for views, share, on, feature in product(
         [*((size,) for size in sizes), *several], crops, sorted({False, mirror}), (None, *FEATURES)
     ):
         look = Look(views, on, feature, share)
         parts = [seen[size, share] for size in views]
-        judgement = judge(look, parts, [others[size, share] for size in views if others], shrinkage)
+        judgement = judge(look, parts, [others[size, share] for size in views if others], shrinkage, division)
         yield Choice(architecture, look, rate(look, parts), judgement)
 
 
@@ -118,6 +122,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             found = choices(architecture, args.weights, sizes, judged, unseen, **asked)
             for choice in found:
                 print(row(choice), flush=True)
+            if unseen and (others := len(unseen.files) - choice.judgement.unseen_judged):
+                print(f"Not judged: {others:,} of {len(unseen.files):,} files of --unseen, of labels that PHOTOS lacks")
     except (ExtractorError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,5 +1,6 @@
 """A sample is seen by a network that is none: its numbers are a photo's mean colour, and its answers are known."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from PIL import Image
 from spark_jobs.extractor import photos
 from spark_jobs.extractor.architectures import Look
 from spark_jobs.extractor.artefact import ExtractorError
-from spark_jobs.measuring.judgement import judge
+from spark_jobs.measuring.judgement import divide, judge
 from spark_jobs.measuring.sample import Sample
 from spark_jobs.measuring.seen import Seen, embeddings, rate, see
 
@@ -102,3 +103,17 @@ def test_colours_that_differ_are_recognised(sample, tmp_path):
     found = judge(Look(), seen, [see(MeanColour(4), others)])
     assert found.folds.share == 1.0
     assert found.unseen == pytest.approx(5 / 6)  # the plum among the limes
+    # Labels that nobody learnt are not judged, nor is what was made of a photo.
+    (tmp_path / "others" / "plum").rename(tmp_path / "others" / "quince")
+    (tmp_path / "others" / "lime" / "plum.png").rename(tmp_path / "others" / "lime" / "0.png.augmented-1.png")
+    fewer = judge(Look(), seen, [see(MeanColour(4), Sample.of(tmp_path / "others"))])
+    assert (fewer.unseen, fewer.unseen_judged, found.unseen_judged) == (1.0, 4, 6)
+
+
+def test_looks_are_judged_on_the_folds_that_they_are_given(sample):
+    seen = [see(MeanColour(4), sample)]
+    division = divide(seen[0])
+    found = judge(Look(feature="sqrt"), seen, division=division)
+    assert found.near_twins == division.near_twins
+    nobody = replace(division, taken=np.zeros(len(division.taken), bool))
+    assert judge(Look(), seen, division=nobody).folds.judged == 0
