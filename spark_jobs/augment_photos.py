@@ -10,6 +10,7 @@ import argparse
 import io
 import multiprocessing
 import os
+import signal
 import sys
 import zlib
 from collections import Counter
@@ -149,18 +150,21 @@ def augment_photos(task: Task) -> Made:
             if numbers:
                 yield photo, numbers
 
-    with (
-        closing(missing()) as waiting,
-        # Spawned: S3's clients do not outlive a fork.
-        ProcessPoolExecutor(len(os.sched_getaffinity(0)), multiprocessing.get_context("spawn")) as pool,
-    ):
-        while some := list(islice(waiting, _AT_ONCE)):
-            for (photo, numbers), why in zip(some, pool.map(task.make, *zip(*some, strict=True)), strict=True):
-                if why is None:
-                    counts["made"] += len(numbers)
-                else:
-                    unusable.append((photo.uri, why))
-            print(f"{counts['photos']:,} photos looked at, {counts['made']:,} made", file=sys.stderr)
+    # Spawned: S3's clients do not outlive a fork. Ctrl-C is for the process that was called alone.
+    context, ignored = multiprocessing.get_context("spawn"), (signal.SIGINT, signal.SIG_IGN)
+    pool = ProcessPoolExecutor(len(os.sched_getaffinity(0)), context, signal.signal, ignored)
+    with closing(missing()) as waiting, pool:
+        try:
+            while some := list(islice(waiting, _AT_ONCE)):
+                for (photo, numbers), why in zip(some, pool.map(task.make, *zip(*some, strict=True)), strict=True):
+                    if why is None:
+                        counts["made"] += len(numbers)
+                    else:
+                        unusable.append((photo.uri, why))
+                print(f"{counts['photos']:,} photos looked at, {counts['made']:,} made", file=sys.stderr)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     orphans = sum(uri not in expected for uri in there)
     return Made(counts["photos"], counts["made"], counts["there"], tuple(unusable), orphans, sieve.left_out)
 
@@ -202,27 +206,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--backgrounds", metavar="DIR", help="photos without fruit, to set fruit on white before")
     parser.add_argument("--in-front", metavar="DIR", help="pictures with transparency, of hands or leaves, say")
     parser.add_argument("--each", type=_positive, default=1, help="made of one photo (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed gives other photos")
+    parser.add_argument("--seed", type=int, default=0, help="another seed gives others, of what is not there yet")
     args = parser.parse_args(argv)
     try:
+        prefix = canonical_prefix(args.photos)
         if not args.out.startswith("s3://"):
             Path(args.out.removeprefix("file://")).mkdir(parents=True, exist_ok=True)
-        prefix, out = canonical_prefix(args.photos), canonical_prefix(args.out)
+        out = canonical_prefix(args.out)
+        if out == prefix:
+            raise ValueError(f"OUT is PHOTOS, {args.out}: expected a folder of its own, which may lie in PHOTOS")
         task = Task(prefix, out, pictures(args.backgrounds), pictures(args.in_front), args.each, abs(args.seed))
         made = augment_photos(task)
-    except (PictureError, ValueError, NotADirectoryError, FileExistsError) as error:
+    except FileExistsError:
+        print(f"error: {args.out}: expected a folder, or none yet; it is a file", file=sys.stderr)
+        return 2
+    except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\ninterrupted: what was made stays; the same command makes the rest", file=sys.stderr)
+        return 130
     print(f"{made.made:,} photos made of {made.photos:,}, in {args.out}; {made.there:,} were there already")
     for uri, why in made.unusable[:3]:
         print(f"Nothing could be made of {uri}: {why}")
     if len(made.unusable) > 3:
         print(f"nor of {len(made.unusable) - 3:,} others")
     if made.orphans:
-        print(f"{made.orphans:,} in {args.out} are made of photos that are gone, or are more than --each: delete them")
+        print(f"By their names, {made.orphans:,} in {args.out} are of photos that are gone, or more than --each")
     if made.left_out:
         print(f"Left out: {told(made.left_out)}")
-    return 0 if made.photos > len(made.unusable) else 1
+    if made.photos == len(made.unusable):
+        print(f"error: {args.photos}: expected photos, found none that can be used", file=sys.stderr)
+        return 2
+    return 0
 
 
 def _positive(text: str) -> int:
@@ -241,9 +257,12 @@ def pictures(prefix: str | None) -> tuple[Listed, ...]:
     """
     if prefix is None:
         return ()
-    found = tuple(sorted(_listed(canonical_prefix(prefix))))
+    try:
+        found = tuple(sorted(_listed(canonical_prefix(prefix))))
+    except NotADirectoryError:
+        found = ()
     if not found:
-        raise PictureError(f"{prefix}: expected pictures, found none")
+        raise PictureError(f"{prefix}: expected a folder of pictures, or s3://bucket/prefix; found none")
     return found
 
 

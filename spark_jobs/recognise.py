@@ -17,12 +17,11 @@ import spark_jobs.tables.shell  # noqa: F401  # first: see there
 import numpy as np
 from numpy.typing import NDArray
 from pyiceberg.catalog import Catalog
-from pyiceberg.expressions import GreaterThan
 
 from orchard.lake import parents
-from orchard.lake.tables import asking_aws, existing_catalog, table_or_none
+from orchard.lake.tables import asking_aws, existing_catalog
 from spark_jobs.answers.neighbours import Neighbour, nearest, newest
-from spark_jobs.answers.regions import Look, Region, Searcher, looking
+from spark_jobs.answers.regions import Look, Region, Searcher, holds_augmented, looking
 from spark_jobs.exact.distance import Distance
 from spark_jobs.exact.families import Families
 from spark_jobs.exact.moments import Moments
@@ -107,10 +106,12 @@ def recognise(
     Raises
     ------
     LakeError
-        There is no lake, or no recogniser of that extractor in it.
+        There is no lake, or no recogniser of that extractor in it, or no place for pictures.
     ExtractorError
         The artefact cannot be read, or holds no maps to find regions in.
     """
+    if pictures and pictures.exists() and not pictures.is_dir():
+        raise LakeError(f"--regions {pictures}: expected a folder, or none yet; it is a file")
     if not location.is_s3 and not Path(location.root, "catalog.db").is_file():
         raise LakeError(
             f"There is no lake in {location.root}: `python -m spark_jobs.run_local PHOTOS --lake DIR` makes one."
@@ -135,7 +136,9 @@ def recognise(
                 f"The lake {location.root} holds no moments of its recogniser (run {row['run_id']}), which regions are "
                 "found by: the next run makes them."
             )
-        searcher = Searcher.of(extractor, engine, total, augmented=_holds_augmented(catalog, location.database))
+        searcher = Searcher.of(
+            extractor, engine, total, augmented=holds_augmented(catalog, location.database, extractor.extractor_id)
+        )
         look = looking(searcher, pictures)
     rows, errors = _embed(names, extractor, engine, look)
     if not rows:
@@ -160,14 +163,6 @@ def _moments(catalog: Catalog, database: str, recogniser: Mapping[str, Any]) -> 
     """Read what a recogniser was fitted from; None while a step is at work on it."""
     row = newest(catalog, database, "moments", recogniser["extractor_id"], run_id=recogniser["run_id"])
     return None if row is None or row["total"] is None else Moments.unpack(row["total"])
-
-
-def _holds_augmented(catalog: Catalog, database: str) -> bool:
-    """Whether a run of the lake found augmented photos; lakes of older versions do not say."""
-    runs = table_or_none(catalog, database, "runs")
-    if runs is None or "augmented" not in runs.schema().column_names:
-        return False
-    return bool(runs.scan(GreaterThan("augmented", 0), selected_fields=("run_id",), limit=1).to_arrow().num_rows)
 
 
 def _parents(labels: Sequence[str], chances: NDArray[np.float64], hierarchy: Mapping[str, str]) -> tuple[Parent, ...]:
@@ -214,6 +209,8 @@ def describe(answer: Recognised) -> str:
     for one in answer.regions or ():
         left, top, right, bottom = one.box
         lines.append(f"  {one.label} {one.probability:.1%} from {left}, {top} to {right}, {bottom}")
+    if answer.regions == ():
+        lines.append("  no region that the lake knows")
     lines += [f"  {near.distance:8.3f}  {near.label}  {near.uri}" for near in answer.neighbours]
     return "\n".join(lines)
 

@@ -7,8 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pyiceberg.catalog import Catalog
+from pyiceberg.expressions import And, EqualTo, GreaterThan, In
 
+from orchard.lake.tables import table_or_none
 from spark_jobs.augmenting.cutout import is_on_white
+from spark_jobs.exact.augmented import is_augmented
 from spark_jobs.exact.moments import Moments
 from spark_jobs.exact.regions import TIMES, Finder
 from spark_jobs.exact.regions import Region as Found
@@ -16,6 +20,8 @@ from spark_jobs.extractor import drawing
 from spark_jobs.extractor.artefact import Extractor
 from spark_jobs.extractor.engines import Engine
 from spark_jobs.extractor.maps import Maps, crops
+
+_SURE = 0.5  # of one label, rather than of all others together
 
 
 @dataclass(frozen=True)
@@ -56,9 +62,13 @@ class Searcher:
 
     def search(self, photo: Image.Image, data: bytes, embedding: NDArray[np.float32]) -> list[Found]:
         """Find the regions of a photo, the surest first; of one that shows one thing, as the lake's do, all of it."""
-        if self.finder.is_usual(embedding) and (not self.augmented or is_on_white(photo)):
-            return [self.finder.whole(embedding)]
+        usual = self.finder.is_usual(embedding)
+        whole = self.finder.whole(embedding)
+        if usual and (not self.augmented or is_on_white(photo)):
+            return [whole]
         found = self.finder.regions(each.see(data) for each in self.maps)
+        if usual and not found and whole.probability >= _SURE:  # a photo such as the lake's, that nothing stands out in
+            return [whole]
         return [self.finder.named(one, self.engine.embed(crops(photo, one.box, self.extractor))) for one in found]
 
 
@@ -83,3 +93,15 @@ def looking(searcher: Searcher, pictures: Path) -> Look:
         return tuple(regions)
 
     return look
+
+
+def holds_augmented(catalog: Catalog, database: str, extractor_id: str) -> bool:
+    """Whether the lake holds augmented photos now: of the runs that found some, whether any is left."""
+    runs, embeddings = (table_or_none(catalog, database, name) for name in ("runs", "embeddings"))
+    if runs is None or embeddings is None or "augmented" not in runs.schema().column_names:  # of an older version
+        return False
+    found = runs.scan(GreaterThan("augmented", 0), selected_fields=("run_id",)).to_arrow()["run_id"].to_pylist()
+    if not found:
+        return False
+    theirs = embeddings.scan(And(EqualTo("extractor_id", extractor_id), In("run_id", found)), selected_fields=("uri",))
+    return any(is_augmented(uri) for batch in theirs.to_arrow_batch_reader() for uri in batch["uri"].to_pylist())

@@ -104,7 +104,7 @@ def parents(lake: Lake) -> dict[str, str]:
     if "hierarchy" not in lake.tables():
         return {}
     lake.demand_home("hierarchy")
-    return {row.label: row.parent for row in lake.table("hierarchy").select("label", "parent").collect()}
+    return {row.label: row.parent for row in lake.table("hierarchy").where("label IS NOT NULL").collect()}
 
 
 def _judgement(totals: Totals, judges: Sequence[Recogniser | None], parents: Mapping[str, str]) -> Judgement:

@@ -2,6 +2,11 @@
 
 import os
 import re
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +60,7 @@ def test_only_what_is_missing_is_made(photos: Path, tmp_path: Path, capsys: pyte
     (photos / "Plum" / "notes.txt").touch()
     assert run("--each", "2") == (
         f"4 photos made of 6, in {out}; 8 were there already\n"
-        f"2 in {out} are made of photos that are gone, or are more than --each: delete them\n"
+        f"By their names, 2 in {out} are of photos that are gone, or more than --each\n"
         "Left out: 1 named .txt\n"
     )
     second = held(out)
@@ -98,7 +103,7 @@ def test_a_photo_that_cannot_be_used_is_told(photos: Path, tmp_path: Path, capsy
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--backgrounds", "{}/empty"], r"error: .*/empty: expected pictures, found none"),
+        (["--backgrounds", "{}/empty"], r"error: .*/empty: expected a folder of pictures, .*; found none"),
         (
             ["--backgrounds", "{}/broken"],
             r"error: file://.*/x.jpg: the file is empty \(0 bytes\); take it away or",
@@ -107,7 +112,7 @@ def test_a_photo_that_cannot_be_used_is_told(photos: Path, tmp_path: Path, capsy
             ["--in-front", "{}/shop"],
             r"error: file://.*/[01].jpg: nothing of it is transparent, and",
         ),
-        (["--backgrounds", "{}/nowhere"], r"error: .*/nowhere: expected a folder of photos"),
+        (["--backgrounds", "{}/nowhere"], r"error: .*/nowhere: expected a folder of pictures"),
         (["--each", "0"], r"argument --each: expected a number from 1, got '0'"),
     ],
 )
@@ -124,6 +129,45 @@ def test_what_cannot_be_is_said(
     assert status == 2
     assert re.search(message, capsys.readouterr().err)
     assert held(tmp_path / "out" if (tmp_path / "out").exists() else tmp_path / "empty") == {}
+
+
+def test_places_that_cannot_be_meant(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "nothing").mkdir()
+    for of, out, said in (
+        (photos, photos, f"error: OUT is PHOTOS, {photos}: expected a folder of its own, which may lie in PHOTOS"),
+        (photos, tmp_path / "file", f"error: {tmp_path}/file: expected a folder, or none yet; it is a file"),
+        (photos, "/proc/nowhere", "error: [Errno 2] No such file or directory: '/proc/nowhere'"),
+        (tmp_path / "nothing", tmp_path / "out", f"error: {tmp_path}/nothing: expected photos, found none that"),
+    ):
+        assert main([str(of), str(out)]) == 2
+        assert said in capsys.readouterr().err
+    assert len(held(photos)) == 6
+
+
+def test_interrupted_it_says_so_and_the_next_call_does_the_rest(tmp_path: Path) -> None:
+    photos = tmp_path / "many"
+    write_sample_photos(photos, LABELS, 150, 60, 2)
+    command = [sys.executable, "-m", "spark_jobs.augment_photos", str(photos), str(tmp_path / "out")]
+    # Ctrl-C reaches all processes of a terminal's group; one that was started behind a shell's & would ignore it.
+    running = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.default_int_handler),
+    )
+    with running:
+        assert running.stderr
+        while not held(tmp_path / "out"):
+            time.sleep(0.05)
+        os.killpg(running.pid, signal.SIGINT)
+        said = running.stderr.read()
+    assert (running.returncode, said) == (130, "\ninterrupted: what was made stays; the same command makes the rest\n")
+    assert 0 < len(held(tmp_path / "out")) < 300
+    assert main(command[3:]) == 0
+    assert len(held(tmp_path / "out")) == 300
 
 
 def test_a_lake_learns_from_them_and_judges_none(

@@ -124,7 +124,7 @@ def test_in_a_lake_of_augmented_photos_one_that_stands_on_white_is_one_region(la
     rng = np.random.default_rng(0)
     anything = rng.uniform(0, 255, (40, 1, 1, 3)) + rng.normal(0, 9, (40, 64, 64, 3))
     embeddings = open_engine(extractor).embed(list(np.clip(anything, 0, 255).astype(np.uint8)))
-    write_lake(ours, extractor, Moments.of(embeddings, ["Apple"] * 20 + ["Lime"] * 20))
+    write_lake(ours, extractor, Moments.of(embeddings, [f"Fruit {i % 8}" for i in range(40)]))
     image = Image.new("RGB", (200, 200), GREY)
     image.paste(RED, (20, 30, 90, 100))
     image.save(tmp_path / "on-grey.png")
@@ -141,8 +141,17 @@ def test_in_a_lake_of_augmented_photos_one_that_stands_on_white_is_one_region(la
     assert boxes() == [everything, everything]
     row = {"run_id": "r2", "extractor_id": extractor.extractor_id, "augmented": 7}
     replace_run(open_catalog(str(ours)), "orchard", row)
+    assert boxes() == [everything, everything]  # a run had some, and none is left
+    mine = {"extractor_id": extractor.extractor_id, "run_id": "r2"}
+    held = pa.Table.from_pylist([mine | {"uri": "file:///Apple/1.jpg.augmented-1.jpg"}])
+    open_catalog(str(ours)).create_table(("orchard", "embeddings"), held.schema).append(held)
     on_grey, on_white = boxes()
     assert (on_grey != everything, on_white) == (True, everything)
+
+
+def test_pictures_cannot_stand_where_a_file_is(lake, artefact, photo, capsys):
+    assert recognise.main([str(photo), "--lake", str(lake), "--extractor", str(artefact), "--regions", str(photo)]) == 2
+    assert f"error: --regions {photo}: expected a folder, or none yet; it is a file" in capsys.readouterr().err
 
 
 def test_an_artefact_without_a_map_says_what_to_do(photo, tmp_path, capsys):

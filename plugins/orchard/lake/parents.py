@@ -15,7 +15,11 @@ NAME = "hierarchy"
 
 def read(catalog: Catalog, database: str) -> dict[str, str]:
     """Read {label: parent}; a label that is not in it is its own parent."""
-    return {label: parent for label, (parent, _) in _rows(catalog, database).items()}
+    return {
+        label: parent
+        for label, (parent, _) in _rows(catalog, database).items()
+        if label is not None and parent is not None
+    }
 
 
 def rule(catalog: Catalog, database: str) -> str | None:
@@ -32,19 +36,21 @@ def write(catalog: Catalog, database: str, rule: str, parents: Mapping[str, str]
         Labels that were looked at: of all others, what the same rule found before stays. None: `parents` is all.
     """
     there = _rows(catalog, database)
-    kept = {}
+    kept: dict[str | None, tuple[str | None, str]] = {}
     if listed is not None:
-        kept = {label: row for label, row in there.items() if label not in listed and row[1] == rule}
-    rows = kept | {label: (parent, rule) for label, parent in parents.items()}
+        kept = {label: row for label, row in there.items() if label not in {None, *listed} and row[1] == rule}
+    rows: dict[str | None, tuple[str | None, str]] = kept | {label: (parent, rule) for label, parent in parents.items()}
+    if not rows and rule != "none":
+        rows = {None: (None, rule)}  # by which no label has a parent yet, and tomorrow's may
     if rows == there:
         return False
     table = catalog.create_table_if_not_exists((database, NAME), HIERARCHY)
-    listing = [{"label": label, "parent": parent, "rule": text} for label, (parent, text) in sorted(rows.items())]
+    listing = [{"label": label, "parent": parent, "rule": text} for label, (parent, text) in rows.items()]
     replace_all(table, pa.Table.from_pylist(listing, table.schema().as_arrow()))
     return True
 
 
-def _rows(catalog: Catalog, database: str) -> dict[str, tuple[str, str]]:
+def _rows(catalog: Catalog, database: str) -> dict[str | None, tuple[str | None, str]]:
     table = table_or_none(catalog, database, NAME)
     if table is None:
         return {}

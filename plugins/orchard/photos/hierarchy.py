@@ -14,6 +14,7 @@ from typing import Any
 from orchard.photos.label import LabelError, LabelRule, one_spelling
 
 NONE = "none"
+_AUGMENTED = re.compile(r"[^/]\.augmented-[0-9]+\.[^./]+$")  # as spark_jobs/exact/augmented.py names them
 EXPECTED = (
     "none, the name of a CSV file with the columns label and parent, or a rule as labels have one: parent/2, or a "
     "regular expression with a group"
@@ -96,7 +97,10 @@ class Hierarchy:
 
 
 class Seen:
-    """The parents that a rule finds on the way through a listing."""
+    """The parents that a rule finds on the way through a listing.
+
+    Those of photos that were taken: augmented ones may stand in a folder more, and are no reason to doubt a parent.
+    """
 
     def __init__(self, hierarchy: LabelRule, label: LabelRule) -> None:
         self._hierarchy, self._label = hierarchy, label
@@ -133,7 +137,7 @@ class Seen:
 
     def _find(self, key: str) -> str | None:
         label = self._label.find(key)
-        if label is not None:
+        if label is not None and not _AUGMENTED.search(key):
             found = self._parents.setdefault(label, set())
             if len(found) < 2:
                 found.add(self._hierarchy.find(key))

@@ -8,8 +8,9 @@ import pytest
 from orchard.lake import parents
 from orchard.lake.tables import open_catalog, table_or_none
 from orchard.photos.discovery import find
-from orchard.photos.hierarchy import Hierarchy, HierarchyError
+from orchard.photos.hierarchy import _AUGMENTED, Hierarchy, HierarchyError
 from orchard.photos.label import LabelRule
+from spark_jobs.exact.augmented import is_augmented
 from tests.conftest import REGION, Aws
 
 
@@ -67,6 +68,40 @@ def test_another_rule_forgets_what_the_first_found(photos: Path, tmp_path: Path)
     assert held(lake) == {}
     found_in(lake, photos / "Pear", "([a-z]).*/", run="r4")
     assert held(lake) == {"Anjou": "n", "Conference": "o"}
+
+
+def test_augmented_photos_are_no_reason_to_doubt_a_parent(photos: Path, tmp_path: Path) -> None:
+    """They stand a folder deeper than what they are made of, where a rule may find no parent, or another."""
+    lake = tmp_path / "lake"
+    made = photos / "augmented" / "Apple" / "Royal-Gala" / "1.jpg.augmented-1.jpg"
+    made.parent.mkdir(parents=True)
+    made.write_bytes(b"made")
+    found_in(lake, photos, "^([A-Z][a-z]+)/")
+    assert held(lake) == {"Royal-Gala": "Apple", "Conference": "Pear", "Kiwi": "Kiwi"}
+    found_in(lake, photos / "augmented", "^([A-Z][a-z]+)/", run="r2")
+    assert held(lake) == {"Royal-Gala": "Apple", "Conference": "Pear", "Kiwi": "Kiwi"}
+    for name in (
+        "a.jpg.augmented-1.jpg",
+        "a.augmented-1.jpg",
+        ".augmented-1.jpg",
+        "a.augmented.jpg",
+        "a.jpg",
+        "a.augmented-2",
+    ):
+        assert bool(_AUGMENTED.search(f"Fig/{name}")) == is_augmented(f"s3://b/Fig/{name}")
+
+
+def test_a_rule_that_finds_no_parent_yet_stays_the_lakes(photos: Path, tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    catalog = open_catalog(str(lake))
+    for run in ("r1", "r2"):
+        found_in(lake, photos, "(nowhere)/", run=run)
+        assert (held(lake), parents.rule(catalog, "orchard")) == ({}, "(nowhere)/")
+    found_in(lake, photos, "parent/2", run="r3")
+    assert parents.rule(catalog, "orchard") == "parent/2"
+    assert held(lake) == {"Royal-Gala": "Apple", "Conference": "Pear"}
+    found_in(lake, photos, "none", run="r4")
+    assert (held(lake), parents.rule(catalog, "orchard")) == ({}, None)
 
 
 def test_not_asked_and_a_look_change_nothing(photos: Path, tmp_path: Path) -> None:
