@@ -66,8 +66,8 @@ class Reduced:
 def reduce_run(lake: Lake, run_id: str, extractor_id: str, options: Options) -> Reduced:
     """Fold in a run in the lake's Spark session."""
     lake.create_tables("moments", "bases", "coordinates", "recognisers")
-    feature = shelf.feature(lake.location.root, extractor_id)
-    sums = totals.update(lake, run_id, extractor_id, feature)
+    feature, views = shelf.feature_and_views(lake.location.root, extractor_id)
+    sums = totals.update(lake, run_id, extractor_id, feature, views)
     if sums is None:
         lake.delete("coordinates", extractor_id=extractor_id)
         _LOG.warning("The lake holds no embeddings of %s: there is nothing to fit.", extractor_id)

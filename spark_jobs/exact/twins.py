@@ -27,6 +27,8 @@ burst: here a cross-validation says what they say, with each of several networks
 nothing counts as a twin.
 """
 
+_NEAR_MERGED = {1: NEAR, 2: 0.555, 3: 0.535}  # by views: the mean of several tells shots of a burst apart less
+
 FOLDS = 5
 BLOCK = 2000  # photos of a label that are compared with each other: neighbours by their names, where bursts stand
 _SECONDS = 10  # between two shots of a series
@@ -37,6 +39,11 @@ _BROTHER = re.compile(
     r"[-_ ]*(?:burst[-_ ]?\d*(?:[-_ ]?cover)?|\(\d+\)|~\d+|copy(?:[-_ ]?\d+)?|kopie|copie|edited|bearbeitet|hdr)$",
     re.IGNORECASE,
 )
+
+
+def near(views: int) -> float:
+    """Return `NEAR` for an extractor that merges so many views; more than three were not measured."""
+    return _NEAR_MERGED[min(max(views, 1), max(_NEAR_MERGED))]
 
 
 def comparable(embeddings: NDArray[np.float32], feature: str | None = None) -> NDArray[np.float64]:
@@ -80,7 +87,7 @@ def squared_scale(scatter_trace: float, count: int, labels: int) -> float:
     return 2 * scatter_trace / (count - labels) if count > labels else 0.0
 
 
-def groups(uris: Sequence[str], photos: NDArray[np.float64], scale: float, near: float = NEAR) -> NDArray[np.int64]:
+def groups(uris: Sequence[str], photos: NDArray[np.float64], scale: float, nearer: float = NEAR) -> NDArray[np.int64]:
     """Group the near twins among photos of one label, by single linkage; augmented ones by their names alone.
 
     Parameters
@@ -90,7 +97,7 @@ def groups(uris: Sequence[str], photos: NDArray[np.float64], scale: float, near:
         See `comparable`.
     scale : float
         See `squared_scale`.
-    near : float
+    nearer : float
         See `NEAR`.
 
     Returns
@@ -100,7 +107,7 @@ def groups(uris: Sequence[str], photos: NDArray[np.float64], scale: float, near:
     """
     x = photos - photos.mean(axis=0)  # so that the differences below keep their digits
     squares = np.einsum("ij,ij->i", x, x)
-    alike = squares[:, None] + squares - 2 * (x @ x.T) <= near * scale
+    alike = squares[:, None] + squares - 2 * (x @ x.T) <= nearer * scale
     made = np.array([is_augmented(uri) for uri in uris], bool)
     rows, columns = np.nonzero(np.triu(alike & ~(made[:, None] | made), 1))
     brothers = _series(uris)

@@ -38,13 +38,14 @@ def take(root: str, extractor_id: str) -> Extractor:
         ) from None
 
 
-def feature(root: str, extractor_id: str) -> str | None:
-    """Say what an extractor makes of its network's numbers; of one that is not on the shelf, nothing."""
+def feature_and_views(root: str, extractor_id: str) -> tuple[str | None, int]:
+    """Say what an extractor makes of its network's numbers, and how many views it merges."""
     try:
-        return take(root, extractor_id).spec.feature
+        extractor = take(root, extractor_id)
     except ExtractorError as error:
-        _LOG.warning("%s Until then its embeddings are taken for a network's own.", error)
-        return None
+        _LOG.warning("%s Until then its embeddings are taken for a network's own, of one view.", error)
+        return None, 1
+    return extractor.spec.feature, len(extractor.views)
 
 
 def load(artefact: str) -> Extractor:

@@ -25,13 +25,17 @@ _DIVIDED = "label string, embedding array<float>, fold int, twins bigint, twin_b
 _Block = tuple[str, list[str], NDArray[np.bool_], NDArray[np.float32]]
 
 
-def divide(lake: Lake, run_id: str, extractor_id: str, feature: str | None, others: Mapping[str, int]) -> DataFrame:
+def divide(
+    lake: Lake, run_id: str, extractor_id: str, feature: str | None, views: int, others: Mapping[str, int]
+) -> DataFrame:
     """Divide a run's photos into folds.
 
     Parameters
     ----------
     feature : str, optional
         What the extractor makes of a network's numbers: see `twins.comparable`.
+    views : int
+        How many it merges: see `twins.near`.
     others : Mapping of str to int
         Photos of each other run, the newest first.
 
@@ -54,7 +58,9 @@ def divide(lake: Lake, run_id: str, extractor_id: str, feature: str | None, othe
     try:
         spread = rows.mapInArrow(_spread(feature), "scatter double, photos bigint, blocks bigint").groupBy().sum()
         scale = twins.squared_scale(*(value or 0 for value in spread.collect()[0]))
-        divided = rows.mapInArrow(_division(scale, feature), _DIVIDED).persist(StorageLevel.DISK_ONLY)
+        divided = rows.mapInArrow(_division(scale, feature, twins.near(views)), _DIVIDED).persist(
+            StorageLevel.DISK_ONLY
+        )
         divided.count()
     finally:
         rows.unpersist()
@@ -83,13 +89,13 @@ def _spread(feature: str | None) -> BatchTask:
     return spread
 
 
-def _division(scale: float, feature: str | None) -> BatchTask:
+def _division(scale: float, feature: str | None, near: float) -> BatchTask:
     def division(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         seen = 0  # groups of blocks before
         for label, uris, mine, embeddings in _blocks(batches):
             if not mine.any():
                 continue
-            numbers = twins.groups(uris, twins.comparable(embeddings, feature), scale)
+            numbers = twins.groups(uris, twins.comparable(embeddings, feature), scale, near)
             before = np.isin(numbers, numbers[~mine])
             yield pa.record_batch(
                 {

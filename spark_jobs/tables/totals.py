@@ -57,7 +57,7 @@ class Totals:
         return reduce(Moments.__add__, (part for i, part in enumerate(self.folds) if i != fold), self.before)
 
 
-def update(lake: Lake, run_id: str, extractor_id: str, feature: str | None = None) -> Totals | None:
+def update(lake: Lake, run_id: str, extractor_id: str, feature: str | None = None, views: int = 1) -> Totals | None:
     """Bring the table `moments` up to date with `embeddings`, and return the totals; None for an empty lake."""
     mine = {"extractor_id": extractor_id}
     held = lake.parts("embeddings", **mine)
@@ -81,7 +81,7 @@ def update(lake: Lake, run_id: str, extractor_id: str, feature: str | None = Non
     photos, folds = None, {}
     if run_id in held:
         others = {run: held[run] for run in sorted(runs, key=lambda run: _age(known.get(run))) if run in held}
-        photos = divide(lake, run_id, extractor_id, feature, others)
+        photos = divide(lake, run_id, extractor_id, feature, views, others)
         folds = _by_fold(lake, photos)
     empty = Moments.empty((before or next(iter(folds.values()))).dimension)
     totals = Totals(before or empty, tuple(folds.get(i, empty) for i in range(FOLDS)), photos)

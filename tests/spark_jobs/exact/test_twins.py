@@ -65,6 +65,10 @@ def test_augmented_photos_look_like_nothing_but_what_they_are_made_of() -> None:
     assert twins.groups(uris, x, scale=1.0).tolist() == [0, 1, 0, 1]
 
 
+def test_the_threshold_is_by_how_many_views_are_merged() -> None:
+    assert [twins.near(views) for views in (0, 1, 2, 3, 4, 9)] == [0.58, 0.58, 0.555, 0.535, 0.535, 0.535]
+
+
 def test_scale_is_the_mean_squared_distance_of_two_photos_of_a_label() -> None:
     rng = np.random.default_rng(0)
     x = rng.standard_normal((40, 3))

@@ -140,6 +140,21 @@ def test_parents_are_judged_by_the_sum_of_their_labels(lake: Lake, tmp_path: Pat
     assert judged.folds.right < right < len(uris)  # else nothing was tried
 
 
+def test_of_several_views_fewer_are_near_twins(lake: Lake) -> None:
+    uris, labels, _ = bursts(labels=3, bursts=30, shots=1, apart=0.0)
+    embeddings = np.abs(np.random.default_rng(0).normal(size=(90, 64)) * np.geomspace(1, 1e-2, 64)).astype(np.float32)
+    fold_in(lake, "r1", uris, labels, embeddings)
+    told = []
+    for views in (1, 3):
+        sums = totals.update(lake, "r1", EXTRACTOR, None, views)
+        assert sums is not None and sums.photos is not None
+        told.append(sums.photos.select("label", "twins").distinct().count())
+        sums.photos.unpersist()
+        division = crossvalidation.divide(uris, labels, embeddings, near=twins.near(views))
+        assert told[-1] == len(set(division.groups))
+    assert told[0] < told[1]  # else nothing was tried
+
+
 def test_no_more_tasks_than_there_are_slots(lake: Lake) -> None:
     """Each starts a Python: of a cluster's default, 200, a small day would wait for most."""
     uris, labels, embeddings = bursts(labels=3, bursts=6, shots=2, apart=30.0)
