@@ -66,6 +66,7 @@ _LATER = {
         "distances": "array<bigint>",
     },
 }
+_EMPTIED_AT_ONCE = 8  # rows whose large columns a run empties
 BatchTask = Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]  # what mapInArrow takes
 _PROPERTIES = {
     "format-version": "2",
@@ -225,10 +226,11 @@ class Lake:
         """
         others = self.table(table, extractor_id=row["extractor_id"]).where(F.col("run_id") != row["run_id"])
         others = others.where(F.col(sign).isNotNull())
-        run_ids = [one.run_id for one in others.select("run_id").collect()]
+        # One, but in a lake of an older version: a writer holds each run's file in memory until all are written.
+        run_ids = [one.run_id for one in others.select("run_id").limit(_EMPTIED_AT_ONCE).collect()]
         rows = self.rows(table, [row])
         if run_ids:
-            kinds = {one.name: one.dataType for one in others.schema}
+            kinds, others = {one.name: one.dataType for one in others.schema}, others.where(run_in(run_ids))
             rows = rows.unionByName(others.withColumns({one: F.lit(None).cast(kinds[one]) for one in (sign, *large)}))
         part = (F.col("extractor_id") == row["extractor_id"]) & run_in([row["run_id"], *run_ids])
         self.replace_where(table, rows, part)

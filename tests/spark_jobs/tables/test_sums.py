@@ -116,3 +116,15 @@ def test_only_the_newest_row_holds_what_is_as_large_as_a_lake(lake: Lake) -> Non
         ("r2", 2, ["a"], True, [[0.0, 1.0, 2.0]]),
         ("r3", None, ["b"], True, [[0.0, 1.0]]),
     ]
+
+
+def test_a_lake_of_an_older_version_is_emptied_bit_by_bit(lake: Lake) -> None:
+    """Each of its rows holds a total; to write all of them anew at once would take the memory of all."""
+    row = {"extractor_id": EXTRACTOR, "labels": ["a"], "whole": True, "weights": [np.arange(3.0)]}
+    older = [row | {"run_id": f"r{number:02}"} for number in range(11)]
+    lake.replace("recognisers", lake.rows("recognisers", older), extractor_id=EXTRACTOR)
+    for run, left in (("r11", 3 + 1), ("r12", 1), ("r13", 1)):
+        lake.replace_newest("recognisers", row | {"run_id": run}, "whole", "weights")
+        found = read(lake, "recognisers", "run_id", "weights")
+        assert sum(one["weights"] is not None for one in found) == left
+    assert len(found) == 14
