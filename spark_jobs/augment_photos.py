@@ -15,7 +15,7 @@ import sys
 import zlib
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -150,13 +150,12 @@ def augment_photos(task: Task) -> Made:
             if numbers:
                 yield photo, numbers
 
-    # Spawned: S3's clients do not outlive a fork. Ctrl-C is for the process that was called alone.
-    context, ignored = multiprocessing.get_context("spawn"), (signal.SIGINT, signal.SIG_IGN)
-    pool = ProcessPoolExecutor(len(os.sched_getaffinity(0)), context, signal.signal, ignored)
+    # Spawned: S3's clients do not outlive a fork.
+    pool = ProcessPoolExecutor(len(os.sched_getaffinity(0)), multiprocessing.get_context("spawn"))
     with closing(missing()) as waiting, pool:
         try:
             while some := list(islice(waiting, _AT_ONCE)):
-                for (photo, numbers), why in zip(some, pool.map(task.make, *zip(*some, strict=True)), strict=True):
+                for (photo, numbers), why in zip(some, _submit(pool, task, some), strict=True):
                     if why is None:
                         counts["made"] += len(numbers)
                     else:
@@ -167,6 +166,15 @@ def augment_photos(task: Task) -> Made:
             raise
     orphans = sum(uri not in expected for uri in there)
     return Made(counts["photos"], counts["made"], counts["there"], tuple(unusable), orphans, sieve.left_out)
+
+
+def _submit(pool: Executor, task: Task, some: Sequence[tuple[Listed, list[int]]]) -> Iterator[str | None]:
+    """Let the pool make them; Ctrl-C is for the process that was called, and ignored by those that it starts here."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return pool.map(task.make, *zip(*some, strict=True))
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _listed(prefix: str, sieve: Sieve | None = None) -> Iterator[Listed]:
