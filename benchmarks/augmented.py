@@ -18,7 +18,8 @@ from benchmarks.data_sets import DataSet, data_sets
 from benchmarks.near_twins import NAMES
 from benchmarks.workload import default_weights
 from orchard.photos.listing import canonical_prefix
-from spark_jobs.augment_photos import Task, augment_photos, pictures
+from spark_jobs.augment_photos import augment_photos
+from spark_jobs.augmenting.task import Task, pictures
 from spark_jobs.exact import crossvalidation
 from spark_jobs.exact.distance import Distance
 from spark_jobs.exact.moments import Moments

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from benchmarks.meter import tree
 from orchard.lake.tables import open_catalog
 from orchard.report.page import gather, render
 from spark_jobs.extractor import photos
@@ -159,17 +160,7 @@ def _bytes(folder: Path) -> int:
 
 def _memory() -> int:
     """Resident memory of this process and of the Java that it started."""
-    total = 0
-    for status in Path("/proc").glob("[0-9]*/status"):
-        try:
-            lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
-        except OSError:  # ended meanwhile
-            continue
-        if status.parent.name == str(os.getpid()) or (
-            lines["PPid"].strip() == str(os.getpid()) and lines["Name"].strip() == "java"
-        ):
-            total += int(lines["VmRSS"].split()[0]) * 1024
-    return total
+    return sum(process.rss for process in tree(os.getpid()) if process.pid == os.getpid() or process.is_java)
 
 
 def compare(lived: Sequence[Day]) -> Iterator[str]:

@@ -7,98 +7,25 @@ given their prefix learns from them, and judges none of them. Done again, only w
 """
 
 import argparse
-import io
 import multiprocessing
 import os
 import signal
 import sys
-import zlib
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
-from PIL import Image
-
-from orchard.photos.listing import canonical_prefix, list_photos
+from orchard.photos.listing import canonical_prefix
 from orchard.photos.sieve import Sieve, told
-from spark_jobs.augmenting.recipe import SIDE, augment
+from spark_jobs.augmenting.task import Listed, Task, listed, pictures
 from spark_jobs.exact import augmented
-from spark_jobs.extractor import photos
-from spark_jobs.running.objects import read, write
 from spark_jobs.running.output import end
 
 _AT_ONCE = 512  # photos that wait for a process
-_QUALITY = 92  # of the JPEGs
-
-
-class Listed(NamedTuple):
-    """A photo as it was listed."""
-
-    uri: str
-    etag: str
-    modified: datetime
-
-
-class PictureError(ValueError):
-    """A background, or what is to stand in front, that cannot be used."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is made of each photo.
-
-    Attributes
-    ----------
-    prefix, out : str
-        As `canonical_prefix` gives them: of the photos, and of what is made of them.
-    backgrounds, in_front : tuple of Listed
-        See `augment`.
-    each : int
-        Photos that are made of one.
-    seed : int
-    """
-
-    prefix: str
-    out: str
-    backgrounds: tuple[Listed, ...] = ()
-    in_front: tuple[Listed, ...] = ()
-    each: int = 1
-    seed: int = 0
-
-    def targets(self, uri: str) -> list[str]:
-        """Address what is made of a photo, in the folder below `out` that it stands in below `prefix`."""
-        folder, slash, name = uri.removeprefix(self.prefix).rpartition("/")
-        return [f"{self.out}{folder}{slash}{augmented.name(name, number + 1)}" for number in range(self.each)]
-
-    def make(self, photo: Listed, numbers: Sequence[int]) -> str | None:
-        """Make some of the photos that are made of one; the reason, if it cannot be used.
-
-        What is made depends on the photo's name and number, not on what else is made.
-        """
-        targets = self.targets(photo.uri)
-        try:
-            origin = _fitted(read(photo.uri, photo.etag))
-        except photos.PhotoError as error:
-            return str(error)
-        for number in numbers:
-            name = photo.uri.removeprefix(self.prefix).encode("utf-8", "surrogatepass")
-            rng = np.random.default_rng([self.seed, zlib.crc32(name), number])
-            background, in_front = (
-                _picture(some[rng.integers(len(some))], alpha=some is self.in_front) if some else None
-                for some in (self.backgrounds, self.in_front)
-            )
-            file = io.BytesIO()
-            made = augment(origin, rng, background, in_front)
-            made.save(file, "JPEG", quality=_QUALITY, comment=f"Made of {photo.uri}".encode())
-            write(targets[number], file.getvalue())
-        return None
 
 
 @dataclass(frozen=True)
@@ -133,13 +60,13 @@ def augment_photos(task: Task) -> Made:
     PictureError
     """
     sieve = Sieve()
-    there = {one.uri: one.modified for one in _listed(task.out) if augmented.is_augmented(one.uri)}
+    there = {one.uri: one.modified for one in listed(task.out) if augmented.is_augmented(one.uri)}
     expected: set[str] = set()
     unusable: list[tuple[str, str]] = []
     counts = Counter[str]()
 
     def missing() -> Generator[tuple[Listed, list[int]], None, None]:
-        for photo in _listed(task.prefix, sieve):
+        for photo in listed(task.prefix, sieve):
             if augmented.is_augmented(photo.uri):
                 continue
             targets = task.targets(photo.uri)
@@ -177,36 +104,6 @@ def _submit(pool: Executor, task: Task, some: Sequence[tuple[Listed, list[int]]]
         signal.signal(signal.SIGINT, before)
 
 
-def _listed(prefix: str, sieve: Sieve | None = None) -> Iterator[Listed]:
-    with closing(list_photos(prefix, sieve=sieve)) as batches:
-        for batch in batches:
-            columns = (batch[name].to_pylist() for name in ("uri", "etag", "last_modified"))
-            yield from map(Listed._make, zip(*columns, strict=True))
-
-
-def _fitted(data: bytes) -> Image.Image:
-    """Decode a photo, upright, at most as large as what is made of it may be."""
-    width, height = photos.upright_size(data)
-    scale = min(SIDE / max(width, height), 1)
-    size = max(round(width * scale), 1), max(round(height * scale), 1)
-    return Image.fromarray(photos.decode(data, size))
-
-
-def _picture(listed: Listed, *, alpha: bool) -> Image.Image:
-    """Open a background, or something that is to stand in front."""
-    try:
-        data = read(listed.uri, listed.etag)
-        if not alpha:
-            return _fitted(data)
-        photos.upright_size(data)
-        with Image.open(io.BytesIO(data)) as picture:
-            if not picture.has_transparency_data:
-                raise photos.PhotoError("nothing of it is transparent, and it would hide the photo")
-            return picture.convert("RGBA")
-    except photos.PhotoError as error:
-        raise PictureError(f"{listed.uri}: {error}; take it away or put it right, and call again") from None
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m spark_jobs.augment_photos", description=__doc__.split("\n\n")[0])
     parser.add_argument("photos", metavar="PHOTOS", help="a folder of photos, or s3://bucket/prefix")
@@ -228,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FileExistsError:
         print(f"error: {args.out}: expected a folder, or none yet; it is a file", file=sys.stderr)
         return 2
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError) as error:  # a PictureError is one
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -253,25 +150,6 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a number from 1, got {text!r}")
     return int(text)
-
-
-def pictures(prefix: str | None) -> tuple[Listed, ...]:
-    """List backgrounds, or what is to stand in front.
-
-    Raises
-    ------
-    PictureError
-        There are none.
-    """
-    if prefix is None:
-        return ()
-    try:
-        found = tuple(sorted(_listed(canonical_prefix(prefix))))
-    except NotADirectoryError:
-        found = ()
-    if not found:
-        raise PictureError(f"{prefix}: expected a folder of pictures, or s3://bucket/prefix; found none")
-    return found
 
 
 if __name__ == "__main__":

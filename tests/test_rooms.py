@@ -50,15 +50,14 @@ MAY = {
     "spark_jobs.reduce_embeddings": "spark_jobs.exports spark_jobs.running spark_jobs.tables spark_jobs.exact",
     "spark_jobs.maintain_tables": "spark_jobs.running spark_jobs.tables",
     "spark_jobs.export_extractor": "spark_jobs.extractor",
-    "spark_jobs.augment_photos": "spark_jobs.augmenting spark_jobs.running spark_jobs.extractor spark_jobs.exact "
-    "orchard.photos",
+    "spark_jobs.augment_photos": "spark_jobs.augmenting spark_jobs.running spark_jobs.exact orchard.photos",
     "spark_jobs.choose_extractor": "spark_jobs.measuring spark_jobs.running spark_jobs.extractor spark_jobs.exact",
     "spark_jobs.answers": "spark_jobs.tables spark_jobs.augmenting spark_jobs.extractor spark_jobs.exact orchard.lake",
     "spark_jobs.exports": "spark_jobs.running spark_jobs.tables spark_jobs.exact",
     "spark_jobs.measuring": "spark_jobs.extractor spark_jobs.exact",
+    "spark_jobs.augmenting": "spark_jobs.running spark_jobs.extractor spark_jobs.exact orchard.photos",
     "spark_jobs.running": "spark_jobs.extractor",
     "spark_jobs.tables": "spark_jobs.exact",
-    "spark_jobs.augmenting": "",
     "spark_jobs.extractor": "",
     "spark_jobs.exact": "",
     # The control plane, from the top floor down.

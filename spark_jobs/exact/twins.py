@@ -1,7 +1,7 @@
 """Twins: photos that show nearly the same, and folds of a cross-validation that keep them together.
 
 Shots of one burst are as good as one photo: a classifier that learnt from one of them and is judged by another is
-judged by what it knows. Two photos of a label are near twins where their embeddings are nearer than `NEAR`, or where
+judged by what it knows. Two photos of a label are near twins where their embeddings are near than `NEAR`, or where
 their names say that they are of one series. Augmented photos are twins of what they are made of, and tell nothing else.
 """
 
@@ -41,7 +41,7 @@ _BROTHER = re.compile(
 )
 
 
-def near(views: int) -> float:
+def threshold(views: int) -> float:
     """Return `NEAR` for an extractor that merges so many views; more than three were not measured."""
     return _NEAR_MERGED[min(max(views, 1), max(_NEAR_MERGED))]
 
@@ -87,7 +87,7 @@ def squared_scale(scatter_trace: float, count: int, labels: int) -> float:
     return 2 * scatter_trace / (count - labels) if count > labels else 0.0
 
 
-def groups(uris: Sequence[str], photos: NDArray[np.float64], scale: float, nearer: float = NEAR) -> NDArray[np.int64]:
+def groups(uris: Sequence[str], photos: NDArray[np.float64], scale: float, near: float = NEAR) -> NDArray[np.int64]:
     """Group the near twins among photos of one label, by single linkage; augmented ones by their names alone.
 
     Parameters
@@ -97,7 +97,7 @@ def groups(uris: Sequence[str], photos: NDArray[np.float64], scale: float, neare
         See `comparable`.
     scale : float
         See `squared_scale`.
-    nearer : float
+    near : float
         See `NEAR`.
 
     Returns
@@ -107,7 +107,7 @@ def groups(uris: Sequence[str], photos: NDArray[np.float64], scale: float, neare
     """
     x = photos - photos.mean(axis=0)  # so that the differences below keep their digits
     squares = np.einsum("ij,ij->i", x, x)
-    alike = squares[:, None] + squares - 2 * (x @ x.T) <= nearer * scale
+    alike = squares[:, None] + squares - 2 * (x @ x.T) <= near * scale
     made = np.array([is_augmented(uri) for uri in uris], bool)
     rows, columns = np.nonzero(np.triu(alike & ~(made[:, None] | made), 1))
     brothers = _series(uris)
@@ -139,7 +139,7 @@ def _series(uris: Sequence[str]) -> list[tuple[int, int]]:
     """Pair photos with the one before them of their series, as far as their names tell."""
     pairs: list[tuple[int, int]] = []
     first: dict[tuple[str, str], int] = {}
-    by_name: dict[str, list[int]] = {}
+    named: dict[str, list[int]] = {}
     made: list[tuple[str, int]] = []
     timed: list[tuple[datetime, int]] = []
     for number, uri in enumerate(uris):
@@ -149,7 +149,7 @@ def _series(uris: Sequence[str]) -> list[tuple[int, int]]:
         if of is not None:
             made.append((stem, number))
             continue
-        by_name.setdefault(stem, []).append(number)
+        named.setdefault(stem, []).append(number)
         known = first.setdefault((folder, stem), number)
         if known != number:
             pairs.append((known, number))
@@ -164,7 +164,7 @@ def _series(uris: Sequence[str]) -> list[tuple[int, int]]:
     ]
     # What an augmented photo is made of stands in another folder: it belongs to all that have the name.
     for stem, number in made:
-        pairs += [(number, other) for other in by_name.setdefault(stem, [number])]
+        pairs += [(number, other) for other in named.setdefault(stem, [number])]
     return pairs
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spark_jobs.exact import crossvalidation
+from spark_jobs.exact import crossvalidation, twins
 from spark_jobs.exact.accuracy import Accuracy
 from spark_jobs.exact.augmented import is_augmented
 from spark_jobs.exact.crossvalidation import Division
@@ -59,11 +59,11 @@ def judge(
     unseen : sequence of Seen
         Judged are its photos of the labels that the first sample has.
     division : Division, optional
-        Default: of the look's own embeddings.
+        Default: of the look's own embeddings, as in a lake.
     """
     uris, labels, found = views[0].uris, views[0].labels, embeddings(look, views)
     if division is None:
-        division = crossvalidation.divide(uris, labels, found, look.feature)
+        division = crossvalidation.divide(uris, labels, found, look.feature, twins.threshold(len(look.views)))
     share, count = None, 0
     if unseen:
         names, known = np.asarray(unseen[0].labels, dtype=object), set(labels)

@@ -35,7 +35,7 @@ def divide(
     feature : str, optional
         What the extractor makes of a network's numbers: see `twins.comparable`.
     views : int
-        How many it merges: see `twins.near`.
+        How many it merges: see `twins.threshold`.
     others : Mapping of str to int
         Photos of each other run, the newest first.
 
@@ -58,7 +58,7 @@ def divide(
     try:
         spread = rows.mapInArrow(_spread(feature), "scatter double, photos bigint, blocks bigint").groupBy().sum()
         scale = twins.squared_scale(*(value or 0 for value in spread.collect()[0]))
-        divided = rows.mapInArrow(_division(scale, feature, twins.near(views)), _DIVIDED).persist(
+        divided = rows.mapInArrow(_division(scale, feature, twins.threshold(views)), _DIVIDED).persist(
             StorageLevel.DISK_ONLY
         )
         divided.count()

@@ -66,7 +66,7 @@ def test_augmented_photos_look_like_nothing_but_what_they_are_made_of() -> None:
 
 
 def test_the_threshold_is_by_how_many_views_are_merged() -> None:
-    assert [twins.near(views) for views in (0, 1, 2, 3, 4, 9)] == [0.58, 0.58, 0.55, 0.53, 0.53, 0.53]
+    assert [twins.threshold(views) for views in (0, 1, 2, 3, 4, 9)] == [0.58, 0.58, 0.55, 0.53, 0.53, 0.53]
 
 
 def test_scale_is_the_mean_squared_distance_of_two_photos_of_a_label() -> None:

@@ -22,13 +22,6 @@ from tests.lakes import new_lake, newest, read
 EXTRACTOR = "drawn-f32-0"
 
 
-@pytest.fixture
-def lake(spark: None, tmp_path: Path) -> Lake:
-    lake = new_lake(tmp_path / "lake")
-    lake.create_tables("embeddings", "moments", "recognisers")
-    return lake
-
-
 def fold_in(lake: Lake, run_id: str, uris: list[str], labels: list[str], embeddings: NDArray[np.float32]) -> Judgement:
     rows = [
         {"uri": uri, "etag": "1", "label": label, "embedding": embedding, "extractor_id": EXTRACTOR, "run_id": run_id}
@@ -150,7 +143,7 @@ def test_of_several_views_fewer_are_near_twins(lake: Lake) -> None:
         assert sums is not None and sums.photos is not None
         told.append(sums.photos.select("label", "twins").distinct().count())
         sums.photos.unpersist()
-        division = crossvalidation.divide(uris, labels, embeddings, near=twins.near(views))
+        division = crossvalidation.divide(uris, labels, embeddings, near=twins.threshold(views))
         assert told[-1] == len(set(division.groups))
     assert told[0] < told[1]  # else nothing was tried
 

@@ -1,6 +1,5 @@
 """Partial sums in a lake: the same as one sum, and read again only as far as something changed."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,16 +10,9 @@ from spark_jobs.exact import partial_sums
 from spark_jobs.exact.moments import Moments
 from spark_jobs.tables import sums, totals
 from spark_jobs.tables.lake import Lake, run_in
-from tests.lakes import new_lake, read
+from tests.lakes import read
 
 EXTRACTOR = "drawn-f32-0"
-
-
-@pytest.fixture
-def lake(spark: None, tmp_path: Path) -> Lake:
-    lake = new_lake(tmp_path / "lake")
-    lake.create_tables("embeddings", "moments", "recognisers")
-    return lake
 
 
 def write(lake: Lake, runs: dict[str, NDArray[np.float32]]) -> None:
