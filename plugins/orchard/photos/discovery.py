@@ -1,9 +1,7 @@
-"""Discovery: what a run has to do, found by comparing a listing with the lake, and fixed as the run's batch.
-
-The comparison is DuckDB's, in bounded memory whatever bucket and lake hold.
-"""
+"""Discovery: what a run has to do, found by comparing a listing with the lake, and fixed as the run's batch."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -14,13 +12,15 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyiceberg.expressions import And, EqualTo, Not, Or, StartsWith
+from pyiceberg.expressions import And, EqualTo, StartsWith
 from pyiceberg.table import Table
 
 from orchard.lake import parents
 from orchard.lake.scratch import scratch
-from orchard.lake.tables import append, table_or_none
+from orchard.lake.tables import append
+from orchard.photos.comparison import compare, leave, make_batch
 from orchard.photos.hierarchy import Hierarchy, Seen
+from orchard.photos.known import cuts, load_known
 from orchard.photos.label import PARENT, LabelRule
 from orchard.photos.listing import SCHEMA, canonical_prefix, list_photos
 from orchard.photos.losses import check_losses
@@ -55,6 +55,8 @@ class Found:
         Files of the listing that are no photos by their names, by kind (`orchard.photos.sieve`).
     notes : tuple of str
         What else a person should know of the listing (`orchard.photos.notes`). A run done again has none.
+    requests : dict of str to int
+        How often S3 was asked to list, by the name of the call.
     """
 
     listed: int
@@ -68,6 +70,7 @@ class Found:
     rule: str = PARENT.text
     left_out: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    requests: dict[str, int] = field(default_factory=dict, compare=False)
 
     @property
     def photos(self) -> int:
@@ -77,36 +80,6 @@ class Found:
     @property
     def nothing(self) -> bool:
         return not (self.added or self.changed or self.deleted or self.relabelled)
-
-
-# A photo that had no label and has one now has changed, though its bytes have not, and so has one that lost its label:
-# the one is to be embedded, the other to be rejected. Of photos rejected for another reason no label is known.
-# A step that was killed can leave a photo in both tables, embedded and rejected: it stands in the batch once.
-# Photos on a disk that an older version embedded are known without the last part of their etag.
-_COMPARE = """
-CREATE TEMP MACRO same(known, listed) AS known = listed OR regexp_replace(listed, '-[0-9a-f]+"$', '"') = known
-    AND listed.regexp_matches('^"[0-9a-f]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+"$');
-CREATE TABLE batch AS
-SELECT DISTINCT ON (uri) * FROM (
-SELECT l.*, CASE
-    WHEN k.uri IS NULL THEN 'add'
-    WHEN same(k.etag, l.etag) AND k.label IS NOT NULL AND l.label IS NOT NULL THEN 'relabel'
-    ELSE 'change'
-END AS action
-FROM listed l LEFT JOIN known k ON k.uri = l.uri
-WHERE k.uri IS NULL OR NOT same(k.etag, l.etag) OR (k.judged AND k.label IS DISTINCT FROM l.label)
-UNION ALL
-SELECT k.uri, k.etag, NULL, NULL, NULL, 'delete'
-FROM known k LEFT JOIN listed l ON l.uri = k.uri
-WHERE l.uri IS NULL
-)
-"""
-# DuckDB compares text by its bytes, and so the order is the same everywhere.
-_LEAVE = """
-DELETE FROM batch WHERE action IN ('add', 'change') AND uri >= (
-    SELECT uri FROM batch WHERE action IN ('add', 'change') ORDER BY uri LIMIT 1 OFFSET ?
-)
-"""
 
 
 def find(
@@ -176,20 +149,23 @@ def find(
         of_file = hierarchy.read_file(s3) if hierarchy and file else {}
         seen = Seen(hierarchy.rule, rule) if hierarchy and hierarchy.rule else None
         sieve = Sieve((*leave_out, *filter(None, [file and file.rsplit("/", 1)[-1]])), lake)
-        with closing(list_photos(*outermost, rule=seen.rule if seen else rule, client=s3, sieve=sieve)) as listing:
+        load_known(db, catalog, database, extractor_id, canonical)
+        looked = {"rule": seen.rule if seen else rule, "client": s3, "sieve": sieve}
+        requests: Counter[str] = Counter()
+        with closing(list_photos(*outermost, **looked, cuts=cuts(db, outermost), requests=requests)) as listing:
             db.register("listing", pa.RecordBatchReader.from_batches(SCHEMA, listing))
-            db.execute("CREATE TABLE listed AS SELECT DISTINCT ON (uri) * FROM listing")
-        _load_known(db, catalog, database, extractor_id, canonical)
+            # Two names on a disk that are not UTF-8 may look alike; of a bucket each key is listed once.
+            once = "DISTINCT ON (uri)" if any(prefix.startswith("file://") for prefix in outermost) else ""
+            db.execute(f"CREATE TABLE listed AS SELECT {once} * FROM listing")
+        compare(db)
         if not mass_deletion_meant:
             check_losses(db, canonical, rule)
-        db.execute(_COMPARE)
+        make_batch(db)
         told: tuple[str, ...] = ()
         if taken_out is not None:
             before = partial(_deleted, batches, extractor_id)
             told = take_out(db, taken_out, canonical, deleted=before, meant=mass_deletion_meant, s3=s3)
-        left = 0
-        if limit is not None:
-            ((left,),) = db.execute(_LEAVE, [limit]).fetchall()
+        left = 0 if limit is None else leave(db, limit)
         told += (*notes(db, canonical, s3), *(seen.notes() if seen else ()))
         if write:
             if hierarchy:
@@ -201,7 +177,7 @@ def find(
     examples = tuple(uri for (uri,) in none)
     listed, left_out = total + sieve.left_out.total(), dict(sorted(sieve.left_out.items()))
     counts = (listed, added, changed, deleted, left, relabelled, total - labelled)
-    return Found(*counts, examples, rule.text, left_out, told)
+    return Found(*counts, examples, rule.text, left_out, told, dict(requests))
 
 
 def _keep(
@@ -239,27 +215,6 @@ def _deleted(batches: Table, extractor_id: str, begin: str) -> bool:
 def _count(db: duckdb.DuckDBPyConnection, batch: str) -> list[int]:
     counts = dict(db.execute(f"SELECT action, count(*) FROM {batch} GROUP BY action").fetchall())
     return [counts.get(action, 0) for action in ("add", "change", "delete", "relabel")]
-
-
-def _load_known(
-    db: duckdb.DuckDBPyConnection, catalog: Catalog, database: str, extractor_id: str, prefixes: Sequence[str]
-) -> None:
-    """Load what the lake holds, embedded or rejected, for this extractor: under the prefixes, and `elsewhere`.
-
-    `judged` says that `label` was found by the rule of then: none for a photo that was rejected for just that.
-    """
-    each = [StartsWith("uri", prefix) for prefix in prefixes]
-    under = Or(*each) if len(each) > 1 else each[0]
-    for into, there in (("known", under), ("elsewhere", Not(under))):
-        db.execute(f"CREATE TABLE {into} (uri VARCHAR, etag VARCHAR, label VARCHAR, judged BOOLEAN)")
-        where = And(EqualTo("extractor_id", extractor_id), there)
-        for name, column, found in (
-            ("embeddings", "label", "label, true"),
-            ("rejects", "reason", "NULL, starts_with(reason, 'no label')"),
-        ):
-            if (table := table_or_none(catalog, database, name)) is not None:
-                db.register("part", table.scan(where, selected_fields=("uri", "etag", column)).to_arrow_batch_reader())
-                db.execute(f"INSERT INTO {into} SELECT uri, etag, {found} FROM part")
 
 
 def _batch_rows(db: duckdb.DuckDBPyConnection, run_id: str, extractor_id: str, rule: LabelRule) -> Iterator[pa.Table]:
