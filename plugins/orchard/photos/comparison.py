@@ -22,8 +22,12 @@ END AS action, k.label AS known_label
 FROM listed l FULL JOIN known k ON k.uri = l.uri
 WHERE l.uri IS NULL OR k.uri IS NULL OR NOT same(k.etag, l.etag) OR (k.judged AND k.label IS DISTINCT FROM l.label)
 """
-# A step that was killed can leave a photo in both tables, embedded and rejected: it stands in the batch once.
-_BATCH = "CREATE TABLE batch AS SELECT DISTINCT ON (uri) * EXCLUDE known_label FROM differences"
+# A step that was killed can leave a photo in both tables, embedded and rejected: it stands in the batch once. New ones,
+# of which a first run has all, need not be compared with each other.
+_BATCH = """
+CREATE TABLE batch AS SELECT * EXCLUDE known_label FROM differences WHERE action = 'add'
+UNION ALL (SELECT DISTINCT ON (uri) * EXCLUDE known_label FROM differences WHERE action <> 'add')
+"""
 # DuckDB compares text by its bytes, and so the order is the same everywhere.
 _LEAVE = """
 DELETE FROM batch WHERE action IN ('add', 'change') AND uri >= (

@@ -19,7 +19,8 @@ def read_fast(client: Any) -> None:
 
     It hangs on an event that botocore has had since 2025; an older one reads as slowly as ever.
     """
-    client.meta.events.register("before-parse.s3.ListObjectsV2", _read, unique_id="orchard-contents")
+    # By this name botocore calls it before it looks through the whole answer for an error, which takes as long again.
+    client.meta.events.register_first("before-parse.*.ListObjectsV2", _read, unique_id="orchard-contents")
 
 
 def _read(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:

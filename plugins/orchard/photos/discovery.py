@@ -1,6 +1,7 @@
 """Discovery: what a run has to do, found by comparing a listing with the lake, and fixed as the run's batch."""
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -56,7 +57,9 @@ class Found:
     notes : tuple of str
         What else a person should know of the listing (`orchard.photos.notes`). A run done again has none.
     requests : dict of str to int
-        How often S3 was asked to list, by the name of the call.
+        How often S3 was asked, by the kind of request.
+    seconds : dict of str to float
+        What each phase took: `known`, what the lake holds was read; `listing`; `comparing`. A run done again has none.
     """
 
     listed: int
@@ -71,6 +74,7 @@ class Found:
     left_out: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     requests: dict[str, int] = field(default_factory=dict, compare=False)
+    seconds: dict[str, float] = field(default_factory=dict, compare=False)
 
     @property
     def photos(self) -> int:
@@ -149,14 +153,18 @@ def find(
         of_file = hierarchy.read_file(s3) if hierarchy and file else {}
         seen = Seen(hierarchy.rule, rule) if hierarchy and hierarchy.rule else None
         sieve = Sieve((*leave_out, *filter(None, [file and file.rsplit("/", 1)[-1]])), lake)
+        clock = _Clock()
         load_known(db, catalog, database, extractor_id, canonical)
+        at = cuts(db, outermost)
+        clock.stops("known")
         looked = {"rule": seen.rule if seen else rule, "client": s3, "sieve": sieve}
         requests: Counter[str] = Counter()
-        with closing(list_photos(*outermost, **looked, cuts=cuts(db, outermost), requests=requests)) as listing:
+        with closing(list_photos(*outermost, **looked, cuts=at, requests=requests)) as listing:
             db.register("listing", pa.RecordBatchReader.from_batches(SCHEMA, listing))
             # Two names on a disk that are not UTF-8 may look alike; of a bucket each key is listed once.
             once = "DISTINCT ON (uri)" if any(prefix.startswith("file://") for prefix in outermost) else ""
             db.execute(f"CREATE TABLE listed AS SELECT {once} * FROM listing")
+        clock.stops("listing")
         compare(db)
         if not mass_deletion_meant:
             check_losses(db, canonical, rule)
@@ -167,6 +175,7 @@ def find(
             told = take_out(db, taken_out, canonical, deleted=before, meant=mass_deletion_meant, s3=s3)
         left = 0 if limit is None else leave(db, limit)
         told += (*notes(db, canonical, s3), *(seen.notes() if seen else ()))
+        clock.stops("comparing")
         if write:
             if hierarchy:
                 _keep(catalog, database, hierarchy, seen.parents if seen else of_file, seen.labels if seen else None)
@@ -177,7 +186,19 @@ def find(
     examples = tuple(uri for (uri,) in none)
     listed, left_out = total + sieve.left_out.total(), dict(sorted(sieve.left_out.items()))
     counts = (listed, added, changed, deleted, left, relabelled, total - labelled)
-    return Found(*counts, examples, rule.text, left_out, told, dict(requests))
+    return Found(*counts, examples, rule.text, left_out, told, dict(requests), clock.seconds)
+
+
+class _Clock:
+    """Takes the time of one phase after another."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._began = time.monotonic()
+
+    def stops(self, phase: str) -> None:
+        now = time.monotonic()
+        self.seconds[phase], self._began = now - self._began, now
 
 
 def _keep(

@@ -19,12 +19,9 @@ from orchard.photos.strays import still_there, strays
 _MOST = 3  # of each kind are named
 _LABELS = 100_000  # are compared: more are no kinds of fruit
 # An etag stands for the very file on a disk, and in S3 for the bytes; one that does not (KMS) is like no other.
-_MOVED = """
-SELECT count(DISTINCT l.uri), min([l.uri, e.uri])
-FROM batch b JOIN listed l USING (uri) JOIN elsewhere e ON e.etag = l.etag
-WHERE b.action = 'add' AND l.size > 0
-"""
-# Counted first: lists of the uris of all photos would not spill.
+_NEW = "SELECT uri, etag FROM batch SEMI JOIN elsewhere USING (etag) WHERE action = 'add' AND size > 0"
+_OLD = "SELECT min(uri) FROM elsewhere WHERE etag = ?"
+# Lists of uris would not spill, nor would sets of them: what is there twice is counted, and two are fetched.
 _SAME_IN_S3 = """
 CREATE OR REPLACE TEMP TABLE same AS SELECT etag, size, count(*) AS n FROM listed
 WHERE starts_with(uri, 's3://') AND size > 0 AND etag IN (SELECT etag FROM batch WHERE action IN ('add', 'change'))
@@ -93,9 +90,10 @@ def _twins(db: duckdb.DuckDBPyConnection) -> Iterator[str]:
 
 
 def _copies(db: duckdb.DuckDBPyConnection) -> Iterator[str]:
-    ((moved, example),) = db.execute(_MOVED).fetchall()
+    ((moved,),) = db.execute(f"SELECT count(*) FROM ({_NEW})").fetchall()
     if moved:
-        new, old = example
+        ((new, etag),) = db.execute(f"{_NEW} ORDER BY uri LIMIT 1").fetchall()
+        ((old,),) = db.execute(_OLD, [etag]).fetchall()
         yield f"New, but in the lake under another name: {_photos(moved)}, such as {new}, there as {old}; {_TOO_GOOD}"
     db.execute(_SAME_IN_S3)
     ((same,),) = db.execute("SELECT coalesce(sum(n - 1), 0)::BIGINT FROM same").fetchall()

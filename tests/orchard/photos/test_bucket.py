@@ -60,7 +60,7 @@ class Fake:
 
     def __init__(self, keys: set[str], page: int, meanwhile: Callable[[], object] = lambda: None) -> None:
         self.meta = SimpleNamespace(
-            config=SimpleNamespace(max_pool_connections=3), events=SimpleNamespace(register=lambda *_, **__: None)
+            config=SimpleNamespace(max_pool_connections=3), events=SimpleNamespace(register_first=lambda *_, **__: None)
         )
         self.keys, self.page, self.meanwhile = keys, page, meanwhile
 
