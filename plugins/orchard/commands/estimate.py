@@ -5,6 +5,7 @@ With --history: what a lake's past runs would have taken and cost on other insta
 """
 
 import argparse
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -162,6 +163,8 @@ def _history(args: argparse.Namespace, settings: Settings) -> Iterator[str]:
 
 def _catalog(args: argparse.Namespace, settings: Settings) -> tuple["Catalog", str]:
     """Open the lake that is meant, which must be there."""
+    # Airflow, which is imported by now, sends what libraries tell to stdout, where the tables go.
+    logging.getLogger("pyiceberg").setLevel(logging.WARNING)
     if args.lake:
         database = args.database or settings.database
         return existing_catalog(args.lake, database), database

@@ -8,10 +8,10 @@ from orchard.lake.history import History
 from orchard.prices.price_list import MARKETS, SPOT, price_list
 from orchard.settings import Settings, SettingsError
 
-# Where none is named: of each line of machines the latest two or three that have memory enough, x86 and Graviton.
+# Where none is named, x86 and Graviton: the smallest size, which few photos a day do not fill, and a larger one.
 DEFAULT = (
-    "m5.xlarge", "m5.2xlarge", "m6a.xlarge", "m6i.xlarge", "m7a.xlarge", "m7i.xlarge", "r7i.xlarge",
-    "m6g.xlarge", "m7g.xlarge", "m8g.xlarge", "r8g.xlarge",
+    "m5.xlarge", "m5.2xlarge", "m6a.xlarge", "m6i.xlarge", "m7a.xlarge", "m7i.xlarge", "c7a.xlarge", "c7i.xlarge",
+    "m6g.xlarge", "m7g.xlarge", "m8g.xlarge", "c7g.xlarge", "c8g.xlarge",
 )  # fmt: skip
 
 

@@ -93,7 +93,7 @@ class Growth:
         return Cost(one.known * self.runs_a_day, one.missing)
 
 
-def marks(years: int, most: int = 10) -> Sequence[int]:
+def marks(years: int, most: int = 5) -> Sequence[int]:
     """Choose the years that are shown, from now to the last."""
     step = math.ceil(years / most)
     return [*range(0, years, step), years]

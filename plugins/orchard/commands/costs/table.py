@@ -81,8 +81,10 @@ def years(growth: Growth, region: str, replays: Sequence[Replay], count: int, co
     yield "- a cluster costs what its new photos cost, whatever the lake holds (tried by python -m benchmarks.years)"
     if growth.bytes_a_photo is not None:
         yield f"- tables take {growth.bytes_a_photo:,.0f} bytes a photo, as now, without older snapshots and photos"
+    else:
+        yield "- the lake holds no photo: what its tables will take is not known"
     yield "- one listing a day of all photos, one GET a new photo; PUTs, keys, logs and Airflow are not in it"
-    yield from _missing([*storage, *requests])
+    yield from _missing([*storage, *requests] if growth.bytes_a_photo is not None else requests)
 
 
 def _row(mark: str, name: str, market: str, nodes: str, minutes: str, each: str, total: str, speed: str) -> str:
@@ -110,12 +112,13 @@ def _missing(costs: Sequence[Cost]) -> Iterator[str]:
 
 
 def _least(replays: Sequence[Replay]) -> Iterator[str]:
-    """Say what is known of those without a price: the least that they cost, of spot also the most."""
+    """Say what is known of those that lack a part of their price: the least that they cost, of spot also the most."""
     on_demand = {one.candidate.instance_type: one.total for one in replays if one.candidate.market != SPOT}
     for one in replays:
-        if not one.total.missing or not one.total.known:
-            continue
         candidate = one.candidate
+        machines = price_list().get(candidate.settings.region)
+        if not one.total.missing or machines is None or candidate.instance_type not in machines.ec2:
+            continue
         line = f"{candidate.instance_type} {candidate.market}: at least ${money(one.total.known)} in all"
         most = on_demand[candidate.instance_type].dollars
         if candidate.market == SPOT and most is not None:
