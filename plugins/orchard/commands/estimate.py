@@ -163,7 +163,7 @@ def _history(args: argparse.Namespace, settings: Settings) -> Iterator[str]:
 
 def _catalog(args: argparse.Namespace, settings: Settings) -> tuple["Catalog", str]:
     """Open the lake that is meant, which must be there."""
-    # Airflow, which is imported by now, sends what libraries tell to stdout, where the tables go.
+    # Airflow, which is imported by now, sends what libraries tell to stdout, where the table goes.
     logging.getLogger("pyiceberg").setLevel(logging.WARNING)
     if args.lake:
         database = args.database or settings.database

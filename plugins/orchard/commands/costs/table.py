@@ -18,13 +18,17 @@ def money(amount: float | None) -> str:
     return f"{amount:,.2f}" if amount == 0 or amount >= 1 else f"{amount:.{3 if amount >= 0.1 else 4}f}"
 
 
+def counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
 def past(history: History, region: str, replays: Sequence[Replay]) -> Iterator[str]:
     """Show each candidate beside how it was; the one in use has a star."""
     runs = history.runs
     rented = [run for run in runs if run.instance_type]
     nothing = f"; on {history.idle_days:,} of them nothing was rented: $0.00" if history.idle_days else ""
     yield (
-        f"{len(runs):,} runs of {history.extractor_id} in {history.days:,} days{nothing}. "
+        f"{counted(len(runs), 'run')} of {history.extractor_id} in {counted(history.days, 'day')}{nothing}. "
         f"{sum(run.photos for run in runs):,} photos, prices of {region}"
     )
     if lived := [run.seconds for run in rented if run.seconds is not None]:
@@ -32,7 +36,7 @@ def past(history: History, region: str, replays: Sequence[Replay]) -> Iterator[s
         told = f"${sum(known):,.2f}" if len(known) == len(rented) else f"${sum(known):,.2f} of {len(known)} runs"
         yield f"As it was: {statistics.median(lived) / 60:.1f} minutes a run (median), {told} in all"
     yield ""
-    yield _row("", "type", "market", "nodes", "minutes", "$ a run", "$ in all", "a second a vCPU")
+    yield _row("", "type", "market", "nodes", "minutes", "$ a run", "$ in all", "photos a second a vCPU")
     for one in replays:
         sizes, costs = one.sizes, one.costs
         each = None if one.total.missing else statistics.median(cost.known for cost in costs)
@@ -59,7 +63,7 @@ def years(growth: Growth, region: str, replays: Sequence[Replay], count: int, co
     """Show dollars a day on each candidate, from now to some years on."""
     shown = marks(count)
     yield (
-        f"Dollars a day, by the newest {growth.runs:,} runs in {growth.days:,} days: "
+        f"Dollars a day, by the newest {counted(growth.runs, 'run')} in {counted(growth.days, 'day')}: "
         f"{growth.runs_a_day:.2g} runs a day of {growth.photos:,.0f} photos, by which the lake grows by "
         f"{growth.grown:,.0f} (medians)"
     )
