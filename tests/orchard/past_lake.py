@@ -28,14 +28,15 @@ DAYS: dict[int, dict[str, Any]] = {
 }
 
 
-def past_lake(folder: Path) -> Catalog:
+def past_lake(root: Path | str, database: str = "orchard") -> Catalog:
     """Make it."""
-    catalog = open_catalog(str(folder))
+    catalog = open_catalog(str(root), database)
     for day, row in DAYS.items():
         run = f"day-{day}"
         moment = datetime(2026, 3, day, 3, tzinfo=UTC)
         rented = {"instance_type": "m5.xlarge", "core_nodes": 1, "vcpus": 4, "ended_at": moment}
-        replace_run(catalog, "orchard", {**MINE, "run_id": run, "added": row["embedded"], **rented, **row})
+        replace_run(catalog, database, {**MINE, "run_id": run, "added": row["embedded"], **rented, **row})
     mine = {"extractor_id": EXTRACTOR, "run_id": "day-1"}
-    fill(catalog, "embeddings", [{**mine, "uri": f"s3://b/{i}.jpg", "embedding": [0.5] * 8} for i in range(1000)])
+    rows = [{**mine, "uri": f"s3://b/{number}.jpg", "embedding": [0.5] * 8} for number in range(1000)]
+    fill(catalog, "embeddings", rows, database)
     return catalog

@@ -31,7 +31,8 @@ As it was: 9.1 minutes a run (median), $0.39 in all
 * in use. Nodes are core nodes beside one primary; nodes, minutes and $ a run are medians over the runs.
 Nodes are those that a plan of today chooses. What was not embedding takes as long as it did in each run.
 Assumed speeds are no measurement: a type's vCPU may be faster or slower until runs of this lake tell.
-Prices of 2026-06, on demand. The primary and one core node are on demand in both markets.
+Prices of 2026-06, on demand. The primary and one core node are on demand in both markets;
+spot nodes are taken to be had, and to stay: one that is taken away costs its tasks, done again.
 No price of: EC2's spot price of m5.xlarge, EC2's spot price of m6g.xlarge, EMR's part of m6g.xlarge.
 AWS tells them: python -m orchard prices --refresh --spot
 m6g.xlarge spot: at least $0.234 in all
@@ -143,24 +144,25 @@ def test_options_that_do_not_go_together(argv: list[str], expected: str, capsys:
     assert (refused.value.code, capsys.readouterr().err.splitlines()[-1][-len(expected) :]) == (2, expected)
 
 
-def test_an_airflows_lake(lake: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its settings decide about nodes, region and market; its connection opens the lake."""
-    given = {"lake": "s3://bucket/lake", "prefixes": ["s3://bucket/photos"], "extractor": EXTRACTOR, "spot": True}
-    monkeypatch.setenv("AIRFLOW_VAR_ORCHARD", json.dumps(given | {"region": "eu-central-1", "min_core_nodes": 2}))
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", "aws://key:secret@/?region_name=eu-central-1")
-    asked = []
-
-    def existing(root: str, database: str, properties: dict[str, str]) -> object:
-        asked.append((root, database, properties["glue.region"]))
-        return open_catalog(lake)
-
-    monkeypatch.setattr(estimate, "existing_catalog", existing)
-    lines = said(capsys, "--airflow", "--instance-type", "m5.xlarge").splitlines()
-    assert asked == [("s3://bucket/lake", "orchard", "eu-central-1")]
-    assert [line.split()[:5] for line in lines if "core" not in line and "m5.xlarge" in line][:2] == [
+def test_a_lake_in_s3_by_its_settings(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They decide about nodes, region and market, too; Airflow's, and those of a file."""
+    database = bucket.replace("-", "_")
+    past_lake(f"s3://{bucket}/lake", database)
+    given = {"lake": f"s3://{bucket}/lake", "prefixes": [f"s3://{bucket}/photos"], "extractor": EXTRACTOR, "spot": True}
+    given |= {"database": database, "region": os.environ["AWS_REGION"], "min_core_nodes": 2}
+    monkeypatch.setenv("AIRFLOW_VAR_ORCHARD", json.dumps(given))
+    file = tmp_path / "settings.json"
+    file.write_text(json.dumps(given))
+    lines = said(capsys, "--settings", str(file), "--instance-type", "m5.xlarge", "--years", "1").splitlines()
+    assert [line.split()[:5] for line in lines[4:6]] == [
         ["m5.xlarge", "on", "demand", "2", "9.0"],
         ["*", "m5.xlarge", "spot", "2", "9.0"],
     ]
+    assert lines[-1].startswith("- one listing a day")
+    others = said(capsys, "--airflow", "--instance-type", "m5.xlarge", "--years", "1").splitlines()
+    assert others[-len(lines) :] == lines
 
 
 def test_nothing_but_the_table_on_stdout(lake: str) -> None:

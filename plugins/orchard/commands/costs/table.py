@@ -103,7 +103,8 @@ def _prices(region: str, totals: Sequence[Cost]) -> Iterator[str]:
     listed = price_list().get(region)
     if listed is not None:
         spot = f"; spot's of the days before {listed.spot_as_of}" if listed.spot_as_of else ""
-        yield f"Prices of {listed.as_of}, on demand{spot}. The primary and one core node are on demand in both markets."
+        yield f"Prices of {listed.as_of}, on demand{spot}. The primary and one core node are on demand in both markets;"
+        yield "spot nodes are taken to be had, and to stay: one that is taken away costs its tasks, done again."
     yield from _missing(totals)
 
 
