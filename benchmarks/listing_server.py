@@ -61,7 +61,8 @@ def answer(objects: Objects, bucket: str, query: dict[str, str]) -> bytes:
                 continue
         entries.append(
             f"<Contents><Key>{objects[at].replace(' ', '%20')}</Key>"
-            f"<LastModified>2026-01-{at % 28 + 1:02}T06:30:00.000Z</LastModified><ETag>&quot;{objects.etag(at)}&quot;</ETag><ChecksumAlgorithm>CRC64NVME</ChecksumAlgorithm>"
+            f"<LastModified>2026-01-{at % 28 + 1:02}T06:30:00.000Z</LastModified>"
+            f"<ETag>&quot;{objects.etag(at)}&quot;</ETag><ChecksumAlgorithm>CRC64NVME</ChecksumAlgorithm>"
             f"<ChecksumType>FULL_OBJECT</ChecksumType><Size>{40_000 + at % 9973}</Size>"
             "<StorageClass>STANDARD</StorageClass></Contents>"
         )

@@ -22,6 +22,7 @@ from orchard.photos.hierarchy import Hierarchy
 from orchard.photos.label import LabelRule
 from orchard.photos.losses import MassDeletionError
 from orchard.plan import Plan, reason, safe_run_id, step_options
+from orchard.prices.requests import request_dollars
 from orchard.settings import read_settings
 
 _LOG = logging.getLogger("orchard")
@@ -132,6 +133,8 @@ def make_plan(dag_id: str, dag_run_id: str, params: Mapping[str, Any]) -> Plan:
         unlabelled=found.unlabelled,
         examples=found.examples,
         label_rule=found.rule,
+        requests=found.requests,
+        request_dollars=request_dollars(settings.region, found.requests),
     )
     try:
         job_flow(settings, plan)  # only to be told now, and not when the cluster is to be rented

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from xml.etree import ElementTree
 
-_OPEN, _CLOSE = b"<Contents>", b"</Contents>"
+_OPEN, _CLOSE, _ANY = b"<Contents>", b"</Contents>", b"Contents>"
 _TEXTS = {"Key", "ETag", "StorageClass", "ChecksumType"}
 _OF_OWNER = {"DisplayName", "ID"}
 
@@ -30,12 +30,12 @@ def _read(response_dict: dict[str, Any], customized_response_dict: dict[str, Any
     if response_dict["status_code"] >= 300 or first < 0 or body.find(b"<CommonPrefixes", first, last) >= 0:
         return
     try:
-        root = ElementTree.fromstring(body)
+        root = ElementTree.fromstring(body, ElementTree.XMLParser(encoding="utf-8"))  # as botocore, whatever it says
         space = root.tag.removesuffix("ListBucketResult")
         items = [_item(element, len(space)) for element in root.iterfind(f"{space}Contents")]
     except (ElementTree.ParseError, ValueError):  # botocore will say so, or take it
         return
-    if len(items) != body.count(_OPEN):
+    if body.count(_ANY) != 2 * len(items):
         return
     customized_response_dict["Contents"] = items
     response_dict["body"] = body[:first] + body[last:]
