@@ -32,7 +32,8 @@ from benchmarks.listing_server import Objects, serving
 from benchmarks.meter import Meter
 from orchard.lake.tables import append, open_catalog
 from orchard.photos.bucket import client_config
-from orchard.photos.discovery import Found, find
+from orchard.photos.discovery import find
+from orchard.photos.found import Found
 
 BUCKET = "fruits"
 EXTRACTOR = "mobilenet_v2-f32-575378b4658d"

@@ -29,15 +29,15 @@ _HEAD = (
 class Objects(Sequence[str]):
     """Keys in their order: photos of `FOLDERS` labels, as many of each."""
 
-    count: int
+    total: int
 
     def __len__(self) -> int:
-        return self.count
+        return self.total
 
     def __getitem__(self, number: int) -> str:  # type: ignore[override]
-        if not 0 <= number < self.count:
+        if not 0 <= number < self.total:
             raise IndexError(number)
-        return f"photos/label {number * FOLDERS // self.count:03}/photo-{number:012}.jpg"
+        return f"photos/label {number * FOLDERS // self.total:03}/photo-{number:012}.jpg"
 
     def etag(self, number: int) -> str:
         """Thirty-two digits that no compression makes short, as an MD5 is."""

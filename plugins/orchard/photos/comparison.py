@@ -9,17 +9,19 @@ import duckdb
 # A photo that had no label and has one now has changed, though its bytes have not, and so has one that lost its label:
 # the one is to be embedded, the other to be rejected. Of photos rejected for another reason no label is known.
 # Photos on a disk that an older version embedded are known without the last part of their etag.
+_SAME = """
+CREATE OR REPLACE TEMP MACRO same(known, listed) AS
+known = listed OR regexp_replace(listed, '-[0-9a-f]+"$', '"') = known
+    AND listed.regexp_matches('^"[0-9a-f]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+"$')
+"""
 _DIFFERENCES = """
-CREATE TEMP MACRO same(known, listed) AS known = listed OR regexp_replace(listed, '-[0-9a-f]+"$', '"') = known
-    AND listed.regexp_matches('^"[0-9a-f]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+"$');
-CREATE TABLE differences AS
 SELECT coalesce(l.uri, k.uri) AS uri, coalesce(l.etag, k.etag) AS etag, l.size, l.last_modified, l.label, CASE
     WHEN l.uri IS NULL THEN 'delete'
     WHEN k.uri IS NULL THEN 'add'
     WHEN same(k.etag, l.etag) AND k.label IS NOT NULL AND l.label IS NOT NULL THEN 'relabel'
     ELSE 'change'
 END AS action, k.label AS known_label
-FROM listed l FULL JOIN known k ON k.uri = l.uri
+FROM {listed} l FULL JOIN {known} k ON k.uri = l.uri
 WHERE l.uri IS NULL OR k.uri IS NULL OR NOT same(k.etag, l.etag) OR (k.judged AND k.label IS DISTINCT FROM l.label)
 """
 # A step that was killed can leave a photo in both tables, embedded and rejected: it stands in the batch once. New ones,
@@ -38,7 +40,15 @@ DELETE FROM batch WHERE action IN ('add', 'change') AND uri >= (
 
 def compare(db: duckdb.DuckDBPyConnection) -> None:
     """Find how `listed` and `known` differ, into `differences`."""
-    db.execute(_DIFFERENCES)
+    db.execute(_SAME)
+    db.execute("CREATE TABLE differences AS " + _DIFFERENCES.format(listed="listed", known="known"))
+
+
+def compare_again(db: duckdb.DuckDBPyConnection) -> None:
+    """Bring `differences` up to date for the uris in `asked`, of which `listed` now says something else."""
+    some = {name: f"(FROM {name} SEMI JOIN asked USING (uri))" for name in ("listed", "known")}
+    db.execute("DELETE FROM differences WHERE uri IN (FROM asked)")
+    db.execute("INSERT INTO differences " + _DIFFERENCES.format(**some))
 
 
 def make_batch(db: duckdb.DuckDBPyConnection) -> None:

@@ -1,11 +1,8 @@
 """Discovery: what a run has to do, found by comparing a listing with the lake, and fixed as the run's batch."""
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -16,74 +13,28 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import And, EqualTo, StartsWith
 from pyiceberg.table import Table
 
-from orchard.lake import parents
+from orchard.lake import parents, watermark
 from orchard.lake.scratch import scratch
 from orchard.lake.tables import append
+from orchard.lake.watermark import Watermark
 from orchard.photos.comparison import compare, leave, make_batch
+from orchard.photos.confirmation import confirm
+from orchard.photos.found import Clock, Found
 from orchard.photos.hierarchy import Hierarchy, Seen
-from orchard.photos.known import cuts, load_known
+from orchard.photos.known import load_known
 from orchard.photos.label import PARENT, LabelRule
-from orchard.photos.listing import SCHEMA, canonical_prefix, list_photos
+from orchard.photos.listed import load_listed
+from orchard.photos.listing import canonical_prefix
 from orchard.photos.losses import check_losses
 from orchard.photos.notes import notes
 from orchard.photos.sieve import LEAVE_OUT, Sieve
+from orchard.photos.source import Source
 from orchard.photos.strays import take_out
 
 _LOG = logging.getLogger("find_new_photos")
 _ROWS = 500_000  # rows of a batch that are held at once, some 100 MB
 _EXAMPLES = 3
-
-
-@dataclass(frozen=True)
-class Found:
-    """What discovery found: the photos of the listing, and the batch.
-
-    Attributes
-    ----------
-    listed : int
-        All files of the listing. A run done again lists nothing: then it is `photos`.
-    added, changed, deleted : int
-        The batch.
-    left : int
-        Photos that are new or have changed, and were left for a later run. A run done again does not look for them: 0.
-    relabelled : int
-        Of the batch, too: photos whose label alone has changed, so that nothing is embedded.
-    unlabelled, examples : int, tuple of str
-        Photos of the listing without a label, and uris of the first. A run done again does not look for them, either.
-    rule : str
-        By which the labels were found.
-    left_out : dict of str to int
-        Files of the listing that are no photos by their names, by kind (`orchard.photos.sieve`).
-    notes : tuple of str
-        What else a person should know of the listing (`orchard.photos.notes`). A run done again has none.
-    requests : dict of str to int
-        How often S3 was asked, by the kind of request.
-    seconds : dict of str to float
-        What each phase took: `known`, what the lake holds was read; `listing`; `comparing`. A run done again has none.
-    """
-
-    listed: int
-    added: int
-    changed: int
-    deleted: int
-    left: int = 0
-    relabelled: int = 0
-    unlabelled: int = 0
-    examples: tuple[str, ...] = ()
-    rule: str = PARENT.text
-    left_out: dict[str, int] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    requests: dict[str, int] = field(default_factory=dict, compare=False)
-    seconds: dict[str, float] = field(default_factory=dict, compare=False)
-
-    @property
-    def photos(self) -> int:
-        """How many photos are to be embedded."""
-        return self.added + self.changed
-
-    @property
-    def nothing(self) -> bool:
-        return not (self.added or self.changed or self.deleted or self.relabelled)
+_LISTING = Source()
 
 
 def find(
@@ -99,6 +50,7 @@ def find(
     leave_out: Sequence[str] = LEAVE_OUT,
     taken_out: str | None = None,
     hierarchy: Hierarchy | None = None,
+    source: Source = _LISTING,
     s3: Any = None,
     write: bool = True,
 ) -> Found:
@@ -121,8 +73,10 @@ def find(
         A prefix, none of `prefixes`, whose photos leave the lake; `mass_deletion_meant` where some are still there.
     hierarchy : Hierarchy, optional
         What finds the parents of labels, which the lake's table `hierarchy` then holds; default: it stays as it is.
+    source : Source
+        What is asked of what is there. Of one that lags, how far it was taken is kept in the lake.
     s3 : S3 client of boto3, optional
-        What buckets are listed with; default: boto3's own.
+        What buckets are listed with; default: boto3's own, where the source is listing.
     write : bool
         Without it nothing is written: a look at what a run would do.
 
@@ -135,6 +89,7 @@ def find(
     """
     if not prefixes:
         raise ValueError("Expected at least one prefix, s3://bucket/prefix or a folder, got none.")
+    began = datetime.now(UTC)
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit}: expected 1 or more photos, or None for all.")
     batches = catalog.load_table((database, "batches"))
@@ -153,21 +108,20 @@ def find(
         of_file = hierarchy.read_file(s3) if hierarchy and file else {}
         seen = Seen(hierarchy.rule, rule) if hierarchy and hierarchy.rule else None
         sieve = Sieve((*leave_out, *filter(None, [file and file.rsplit("/", 1)[-1]])), lake)
-        clock = _Clock()
+        clock = Clock()
         load_known(db, catalog, database, extractor_id, canonical)
-        at = cuts(db, outermost)
         clock.stops("known")
-        looked = {"rule": seen.rule if seen else rule, "client": s3, "sieve": sieve}
-        requests: Counter[str] = Counter()
-        with closing(list_photos(*outermost, **looked, cuts=at, requests=requests)) as listing:
-            db.register("listing", pa.RecordBatchReader.from_batches(SCHEMA, listing))
-            # Two names on a disk that are not UTF-8 may look alike; of a bucket each key is listed once.
-            once = "DISTINCT ON (uri)" if any(prefix.startswith("file://") for prefix in outermost) else ""
-            db.execute(f"CREATE TABLE listed AS SELECT {once} * FROM listing")
+        what = (extractor_id, rule.text, hierarchy.text if hierarchy else "", source.text, *leave_out, *canonical)
+        mark = watermark.read(catalog, database, what) if source.lags else None
+        due, requests = source.listing_due(mark, began), Counter[str]()
+        look: dict[str, Any] = {"rule": seen.rule if seen else rule, "sieve": sieve, "s3": s3, "requests": requests}
+        since = source.since(mark, began)
+        asked = load_listed(db, outermost, Source() if due else source, since, **look)
         clock.stops("listing")
         compare(db)
         if not mass_deletion_meant:
             check_losses(db, canonical, rule)
+        whole = not asked.prefixes or confirm(db, asked.prefixes, **look)
         make_batch(db)
         told: tuple[str, ...] = ()
         if taken_out is not None:
@@ -180,25 +134,17 @@ def find(
             if hierarchy:
                 _keep(catalog, database, hierarchy, seen.parents if seen else of_file, seen.labels if seen else None)
             append(batches, _batch_rows(db, run_id, extractor_id, rule))
+            if source.lags:
+                listed_at = began if due or mark is None else mark.listed_at
+                found_at = began if whole and not left else None
+                watermark.write(catalog, database, Watermark([*what], listed_at, since, found_at, run_id))
         ((total, labelled),) = db.execute("SELECT count(*), count(label) FROM listed").fetchall()
         none = db.execute(f"SELECT uri FROM listed WHERE label IS NULL ORDER BY uri LIMIT {_EXAMPLES}").fetchall()
         added, changed, deleted, relabelled = _count(db, "batch")
     examples = tuple(uri for (uri,) in none)
     listed, left_out = total + sieve.left_out.total(), dict(sorted(sieve.left_out.items()))
     counts = (listed, added, changed, deleted, left, relabelled, total - labelled)
-    return Found(*counts, examples, rule.text, left_out, told, dict(requests), clock.seconds)
-
-
-class _Clock:
-    """Takes the time of one phase after another."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._began = time.monotonic()
-
-    def stops(self, phase: str) -> None:
-        now = time.monotonic()
-        self.seconds[phase], self._began = now - self._began, now
+    return Found(*counts, examples, rule.text, left_out, told, dict(requests), clock.seconds, asked.told)
 
 
 def _keep(

@@ -97,7 +97,7 @@ def _copies(db: duckdb.DuckDBPyConnection) -> Iterator[str]:
         yield f"New, but in the lake under another name: {_photos(moved)}, such as {new}, there as {old}; {_TOO_GOOD}"
     db.execute(_SAME_IN_S3)
     ((same,),) = db.execute("SELECT coalesce(sum(n - 1), 0)::BIGINT FROM same").fetchall()
-    example = [uri for (uri,) in db.execute(_FIRST_TWO).fetchall()] if same else None
+    example = [uri for (uri,) in db.execute(_FIRST_TWO).fetchall()] if same else []
     rows = db.execute(_SAME_SIZE)
     # On a disk nothing but the bytes tells: those of a size are read where one of them is new.
     for _, of_a_size in groupby(iter(rows.fetchone, None), key=itemgetter(0)):
