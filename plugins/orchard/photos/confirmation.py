@@ -15,13 +15,15 @@ from orchard.photos.listing import photos_among, split
 from orchard.photos.sieve import Sieve
 
 MOST = 10_000  # photos that are asked for in a run; a list of all costs less than many more
+# First those that the lake holds: of others that are doubtful, most are long gone.
 _DOUBTS = """
-SELECT DISTINCT uri FROM (
-    SELECT uri FROM differences WHERE action IN ('delete', 'change') AND ({under}) UNION ALL FROM doubtful
-) ORDER BY uri LIMIT ?
+SELECT uri FROM (
+    SELECT uri, 0 AS rank FROM differences WHERE action IN ('delete', 'change') AND ({under})
+    UNION ALL SELECT uri, 1 FROM doubtful
+) GROUP BY uri ORDER BY min(rank), uri LIMIT ?
 """
 _NEW = "SELECT DISTINCT uri FROM differences WHERE action = 'add' AND ({under}) LIMIT ?"
-_WAIT = "DELETE FROM differences WHERE action IN ('delete', 'change') AND uri > ? AND ({under})"
+_WAIT = "DELETE FROM differences WHERE action IN ('delete', 'change') AND uri NOT IN (FROM asked) AND ({under})"
 
 
 def confirm(
@@ -62,7 +64,7 @@ def confirm(
         db.execute("INSERT INTO listed FROM part")
     compare_again(db)
     if more:
-        db.execute(_WAIT.format(under=under), [doubts[MOST - 1], *prefixes])
+        db.execute(_WAIT.format(under=under), prefixes)
     return not more
 
 

@@ -10,11 +10,12 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyiceberg.expressions import And, EqualTo, StartsWith
+from pyiceberg.expressions import And, EqualTo, GreaterThan, StartsWith
 from pyiceberg.table import Table
 
 from orchard.lake import parents, watermark
 from orchard.lake.scratch import scratch
+from orchard.lake.stream import stream
 from orchard.lake.tables import append
 from orchard.lake.watermark import Watermark
 from orchard.photos.comparison import compare, leave, make_batch
@@ -116,7 +117,8 @@ def find(
         due, requests = source.listing_due(mark, began), Counter[str]()
         look: dict[str, Any] = {"rule": seen.rule if seen else rule, "sieve": sieve, "s3": s3, "requests": requests}
         since = source.since(mark, began)
-        asked = load_listed(db, outermost, Source() if due else source, since, **look)
+        newer = partial(_put_after, batches, extractor_id)
+        asked = load_listed(db, outermost, Source() if due else source, since, newer, **look)
         clock.stops("listing")
         compare(db)
         if not mass_deletion_meant:
@@ -177,6 +179,13 @@ def _deleted(batches: Table, extractor_id: str, begin: str) -> bool:
     """Whether a run, which may not have come to its end, deleted photos whose uris begin so."""
     where = And(EqualTo("extractor_id", extractor_id), EqualTo("action", "delete"), StartsWith("uri", begin))
     return len(batches.scan(where, selected_fields=("uri",), limit=1).to_arrow()) > 0
+
+
+def _put_after(batches: Table, extractor_id: str, at: datetime) -> Iterator[pa.Table]:
+    """Give the uris of photos that runs have seen, of versions put after a time."""
+    return stream(
+        batches, And(EqualTo("extractor_id", extractor_id), GreaterThan("last_modified", at.isoformat())), "uri"
+    )
 
 
 def _count(db: duckdb.DuckDBPyConnection, batch: str) -> list[int]:

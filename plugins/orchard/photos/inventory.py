@@ -4,6 +4,7 @@ Only a report whose manifest is there counts: S3 writes it last. The report is o
 photo may be missing that is there, or be listed though it is gone.
 """
 
+import gzip
 import hashlib
 import json
 import re
@@ -94,6 +95,9 @@ class Inventory:
     def _csv(self, file: IO[bytes]) -> Iterator[pa.RecordBatch]:
         names = [name.strip() for name in self.manifest["fileSchema"].split(",")]
         columns = self._columns(names)
+        if not gzip.GzipFile(fileobj=file).read(1):  # pyarrow takes a file without rows for none of CSV
+            return
+        file.seek(0)
         reader = csv.open_csv(
             pa.CompressedInputStream(file, "gzip"),
             read_options=csv.ReadOptions(column_names=names, block_size=8 << 20),

@@ -1,10 +1,10 @@
-"""Listed: what is there now, loaded for a comparison: by a source that lags, where it knows the bucket, or by listing."""
+"""Listed: what is there now, loaded for a comparison: by a source that lags, where it knows a bucket, or by listing."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -20,8 +20,10 @@ from orchard.photos.metadata_tables import MetadataTables
 from orchard.photos.sieve import Sieve
 from orchard.photos.source import LISTING, Source, SourceError
 
-LATE = timedelta(days=1)  # by which an event may come into the journal; in general it is minutes
+# By which an event may come into the journal, in general within minutes, and an object into the live inventory.
+LATE, _LATE_OBJECT = timedelta(days=1), timedelta(hours=2)
 _ROWS = 50_000  # that are inserted at once
+_AS_KNOWN = "INSERT INTO listed SELECT uri, etag, NULL, NULL, label FROM known"  # nothing has happened to them
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ def load_listed(
     prefixes: Sequence[str],
     source: Source,
     since: datetime | None,
+    newer: Callable[[datetime], Iterable[pa.Table]],
     *,
     rule: LabelRule,
     sieve: Sieve,
@@ -61,12 +64,15 @@ def load_listed(
         As `canonical_prefix` gives them; none of which begins with another.
     since : datetime, optional
         What happened before is known: where the source tells of events, these are enough.
+    newer : callable
+        Gives the uris of photos that were put after a time, and which the lake has seen: a source that was written down
+        before does not tell of them, and they are not gone for that.
     """
     db.execute("CREATE TABLE listed (uri VARCHAR, etag VARCHAR, size BIGINT, last_modified TIMESTAMPTZ, label VARCHAR)")
     db.execute("CREATE TABLE mentioned (uri VARCHAR); CREATE TABLE doubtful (uri VARCHAR)")
     asked = Asked()
     if source.lags:
-        asked = _ask(db, prefixes, source, since, rule, sieve, s3, requests)
+        asked = _ask(db, prefixes, source, since, newer, rule, sieve, s3, requests)
     others = [prefix for prefix in prefixes if prefix not in asked.prefixes]
     look = {"rule": rule, "sieve": sieve, "client": s3, "requests": requests}
     with closing(list_photos(*others, **look, cuts=cuts(db, others))) as listing:
@@ -81,6 +87,7 @@ def _ask(
     prefixes: Sequence[str],
     source: Source,
     since: datetime | None,
+    newer: Callable[[datetime], Iterable[pa.Table]],
     rule: LabelRule,
     sieve: Sieve,
     s3: Any,
@@ -93,6 +100,7 @@ def _ask(
         assert source.tables is not None, "a source of tables is made with what opens them"
         catalog = source.tables(source.text)
         each = [MetadataTables(catalog, bucket) for bucket in buckets]
+        at = datetime.now(UTC) - _LATE_OBJECT
         told = "the live inventory of S3 Metadata" if since is None else f"S3 Metadata's journal since {since:%Y-%m-%d}"
         read: dict[str, Callable[..., Iterable[Page]]] = {
             tables.bucket: tables.everything if since is None else partial(tables.changes, since=since - LATE)
@@ -101,7 +109,7 @@ def _ask(
         }
     else:
         report, since = newest(source.text, s3, requests), None
-        told = report.told
+        told, at = report.told, report.at
         read = {report.bucket: partial(report.pages, s3=s3, requests=requests)} if report.bucket in buckets else {}
     if not read:
         raise SourceError(
@@ -112,13 +120,15 @@ def _ask(
         under = [split(prefix)[1] for prefix in in_s3 if split(prefix)[0] == bucket]
         _insert(db, (photos_among(page, rule, sieve) for page in pages(db, under)))
     asked = [prefix for prefix in in_s3 if split(prefix)[0] in read]
-    if since is not None:
-        where = " OR ".join("starts_with(uri, ?)" for _ in asked)
-        db.execute(
-            "INSERT INTO listed SELECT uri, etag, NULL, NULL, label FROM known ANTI JOIN mentioned USING (uri) "
-            f"WHERE {where}",
-            asked,
-        )
+    where = " OR ".join("starts_with(uri, ?)" for _ in asked)
+    if since is None:
+        db.execute("CREATE TABLE newer (uri VARCHAR)")
+        for some in newer(at):
+            db.register("part", some)
+            db.execute("INSERT INTO newer SELECT uri FROM part")
+        db.execute(f"{_AS_KNOWN} SEMI JOIN newer USING (uri) ANTI JOIN listed USING (uri) WHERE {where}", asked)
+    else:
+        db.execute(f"{_AS_KNOWN} ANTI JOIN mentioned USING (uri) WHERE {where}", asked)
     return Asked(told, tuple(asked))
 
 
