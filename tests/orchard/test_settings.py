@@ -37,6 +37,8 @@ def test_all_that_can_be_said() -> None:
     said = LEAST | {
         "label": "parent/2",
         "hierarchy": "s3://bucket/lake/fruits.csv",
+        "source": "s3://reports/all/bucket/daily/",
+        "full_listing_days": 30,
         "leave_out": ["*.bak"],
         "database": "fruit",
         "region": "us-east-1",
