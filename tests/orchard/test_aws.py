@@ -11,7 +11,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from orchard.aws import bucket_exists, exists, never_twice, read_object, write_object
+from orchard.aws import bucket_exists, exists, never_twice, read_object, table_bucket, write_object
 
 URL = "https://elasticmapreduce.eu-west-1.amazonaws.com/"
 
@@ -113,3 +113,19 @@ def test_objects_and_buckets(bucket: str) -> None:
     assert read_object(s3, address) == b"fruit"
     assert bucket_exists(s3, address)
     assert not bucket_exists(s3, "s3://there-is-no-such-bucket/lake")
+
+
+def test_a_table_bucket_is_opened_in_its_own_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the connection's credentials, where it has some; S3 Tables is not asked here."""
+    opened: dict[str, str] = {}
+    monkeypatch.setattr("pyiceberg.catalog.load_catalog", lambda _, **properties: opened.update(properties))
+    secrets = {"s3.access-key-id": "key", "s3.secret-access-key": "secret", "s3.session-token": "token"}
+    for held in ({}, secrets):
+        monkeypatch.setattr("orchard.aws.catalog_properties", lambda region, held=held: {"s3.region": region, **held})
+        opened.clear()
+        arn = "arn:aws:s3tables:eu-central-1:111122223333:bucket/aws-s3"
+        table_bucket(arn)
+        assert (opened["type"], opened["warehouse"]) == ("rest", arn)
+        assert opened["uri"] == "https://s3tables.eu-central-1.amazonaws.com/iceberg"
+        assert (opened["rest.signing-name"], opened["rest.signing-region"]) == ("s3tables", "eu-central-1")
+        assert opened.get("client.session-token") == held.get("s3.session-token")

@@ -87,6 +87,9 @@ def test_what_a_person_reads() -> None:
         assert plan(requests=requests, request_dollars=dollars, find_seconds=361.4).describe().splitlines()[2] == (
             f"  S3       10,199 LIST requests in 361 s to find them, {said}"
         )
+    assert plan(source="S3 Inventory of 2026-03-01 01:00 UTC").describe().splitlines()[2] == (
+        "  source   S3 Inventory of 2026-03-01 01:00 UTC; photos that are newer wait"
+    )
     assert plan(maintain=True).describe().splitlines()[-1] == "  the tables are maintained, too"
     assert plan(plan_only=True, dollars=None).describe().splitlines()[4:] == [
         "  expected 8 minutes, price unknown",

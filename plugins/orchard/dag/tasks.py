@@ -60,7 +60,8 @@ def make_plan(dag_id: str, dag_run_id: str, params: Mapping[str, Any]) -> Plan:
         raise AirflowFailException(str(error)) from error
     s3 = aws.client("s3", settings.region)
     hierarchy = Hierarchy.parse(settings.hierarchy)
-    for address in (settings.root, *settings.prefixes, *filter(None, [hierarchy.file])):
+    others = [one for one in (hierarchy.file, settings.source) if one and one.startswith("s3://")]
+    for address in (settings.root, *settings.prefixes, *others):
         check_bucket(s3, address)
     _check_artefact(s3, settings.root, extractor_id)
     catalog = aws.catalog(settings.root, settings.database, settings.region)
