@@ -83,9 +83,7 @@ def _basis(row: dict[str, Any]) -> Basis:
     return Basis(*arrays, row["count"])  # type: ignore[arg-type]
 
 
-def _append(
-    catalog: Catalog, database: str, name: str, found: pa.Table | list[dict[str, Any]], **others: Any
-) -> None:
+def _append(catalog: Catalog, database: str, name: str, found: pa.Table | list[dict[str, Any]], **others: Any) -> None:
     """Append rows to a table that has some of their columns, and perhaps others, which are null."""
     table = catalog.load_table((database, name))
     schema = table.schema().as_arrow()

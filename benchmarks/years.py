@@ -22,9 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pyiceberg.expressions import EqualTo
 
 from benchmarks import drawn, past
 from benchmarks.meter import tree
+from orchard.lake import ledger
+from orchard.lake.rows import rows
+from orchard.lake.sums import sums
 from orchard.lake.tables import open_catalog
 from orchard.report.page import gather, render
 from spark_jobs.maintain_tables import maintain
@@ -32,7 +36,7 @@ from spark_jobs.run_local import run_local
 from spark_jobs.tables.location import LakeLocation
 from spark_jobs.tables.session import open_lake
 
-PHASES = ("find", "extract", "reduce", "report", "maintain")
+PHASES = ("plan", "find", "extract", "reduce", "check", "report", "maintain")
 EARLY, LATE = slice(20, 50), slice(-30, None)
 _FIRST, _LAST = 50, 35  # days that are lived through, of which 5 follow on those that were not
 _DATABASE = "orchard"
@@ -108,14 +112,31 @@ def days(work: Path, count: int, rates: Rates, keep_days: float) -> Iterator[Day
 
 
 def _live(photos: Path, location: LakeLocation, artefact: Path) -> dict[str, float]:
-    """Do a day's run and its report; return the seconds of each phase."""
+    """Do what a day's run of the DAG does; return the seconds of each phase."""
+    catalog, clock = open_catalog(location.root), _Clock()
+    if before := ledger.newest(catalog, _DATABASE):
+        ledger.behind(catalog, _DATABASE, before["extractor_id"])
+        ledger.rates(catalog, _DATABASE, before["extractor_id"])
+        ledger.maintenance_due(catalog, _DATABASE, _WEEK)
+    seconds = {"plan": clock.lap()}
     (done,) = run_local(str(photos), location, str(artefact), mass_deletion_meant=True)
-    catalog = open_catalog(location.root)
-    (row,) = catalog.load_table((_DATABASE, "runs")).scan(f"run_id = '{done.run_id}'").to_arrow().to_pylist()
-    seconds = {phase: row[f"{phase}_seconds"] for phase in ("find", "extract", "reduce")}
-    began = time.monotonic()
+    clock.lap()
+    found = sums(catalog, _DATABASE, done.run_id, done.extractor_id)
+    assert found.match and found.asked == found.embedded, found
+    seconds["check"] = clock.lap()
+    (row,) = rows(catalog, _DATABASE, "runs", EqualTo("run_id", done.run_id))
     render(gather(catalog, _DATABASE, row, lambda address: Path(address).read_bytes(), root=location.root))
-    return seconds | {"report": time.monotonic() - began}
+    seconds["report"] = clock.lap()
+    return seconds | {phase: row[f"{phase}_seconds"] for phase in ("find", "extract", "reduce")}
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+
+    def lap(self) -> float:
+        before, self._since = self._since, time.monotonic()
+        return self._since - before
 
 
 def _bytes(folder: Path) -> int:

@@ -5,7 +5,7 @@ It makes the two tables that the control plane writes, `batches` and `runs`; the
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -134,6 +134,15 @@ RUNS = _schema(
     **{column: LongType() for column in accuracy.COUNTS},
 )
 
+_SPECS = {
+    # What a run wrote is replaced as a whole when it is done again.
+    "batches": PartitionSpec(
+        PartitionField(BATCHES.find_field("run_id").field_id, 1000, IdentityTransform(), "run_id")
+    ),
+    # Of a row a run all are read each day: maintenance makes one file of them.
+    "runs": PartitionSpec(),
+}
+
 
 def open_catalog(root: str, database: str = "orchard", properties: Mapping[str, str] = MappingProxyType({})) -> Catalog:
     """Open the lake's catalog, with its database and the control plane's tables made, or brought up to date.
@@ -169,10 +178,10 @@ def open_catalog(root: str, database: str = "orchard", properties: Mapping[str, 
             table = catalog.load_table((database, name))
             demand_home(root, table.location())
             _add_columns(table, schema)
+            if name == "runs":
+                _put_together(table)
         else:
-            # What a run wrote is replaced as a whole when it is done again.
-            by_run = PartitionField(schema.find_field("run_id").field_id, 1000, IdentityTransform(), "run_id")
-            catalog.create_table_if_not_exists((database, name), schema, partition_spec=PartitionSpec(by_run))
+            catalog.create_table_if_not_exists((database, name), schema, partition_spec=_SPECS[name])
     return catalog
 
 
@@ -261,6 +270,13 @@ def _add_columns(table: Table, schema: Schema) -> None:
             raise
 
 
+def _put_together(table: Table) -> None:
+    """Let `runs` of an older version, which had a file a run for ever, be written as `_SPECS` says."""
+    if table.spec().fields:
+        with suppress(CommitFailedException), table.update_spec() as update:  # another does so just now
+            update.remove_field("run_id")
+
+
 def table_or_none(catalog: Catalog, database: str, name: str) -> Table | None:
     """Load a table that a step makes on its first run."""
     try:
@@ -305,10 +321,10 @@ def replace_run(catalog: Catalog, database: str, row: Mapping[str, Any]) -> None
     mine = EqualTo("run_id", row["run_id"])
     rows = pa.Table.from_pylist([dict(row)], table.schema().as_arrow())
     with _told(table):
-        if next(iter(table.scan(mine).plan_files()), None) is None:  # pyiceberg warns where there is nothing to replace
-            table.append(rows)
-        else:
+        if len(table.scan(mine, selected_fields=("run_id",)).to_arrow()):
             table.overwrite(rows, mine)
+        else:  # pyiceberg warns where there is nothing to replace
+            table.append(rows)
 
 
 @contextmanager
