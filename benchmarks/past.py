@@ -79,8 +79,8 @@ def _listed(folder: Path, days: Sequence[_Day]) -> pa.Table:
 
 
 def _basis(row: dict[str, Any]) -> Basis:
-    arrays = (np.asarray(row[name]) for name in ("mean", "scale", "components", "eigenvalues"))
-    return Basis(*arrays, row["count"])  # type: ignore[arg-type]
+    mean, scale, components, values = (np.asarray(row[c]) for c in ("mean", "scale", "components", "eigenvalues"))
+    return Basis(mean, scale, components, values, row["count"])
 
 
 def _append(catalog: Catalog, database: str, name: str, found: pa.Table | list[dict[str, Any]], **others: Any) -> None:

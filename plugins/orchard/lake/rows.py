@@ -51,7 +51,7 @@ def single_rows(
             {
                 field.name: file.partition[partitions[field.field_id]]
                 if field.field_id in partitions
-                else from_bytes(field.field_type, file.lower_bounds[field.field_id])
+                else from_bytes(field.field_type, file.lower_bounds[field.field_id])  # type: ignore[arg-type]
                 for field in fields
             }
         )
