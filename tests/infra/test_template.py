@@ -48,6 +48,7 @@ WITHOUT_RESOURCES = {
     "ec2:DescribeRegions": "doctor: the region is switched on",
     "ec2:DescribeRouteTables": "doctor: the subnets reach S3",
     "ec2:DescribeSecurityGroups": "doctor, Studio: they are there",
+    "ec2:DescribeSpotPriceHistory": "the price list",
     "ec2:DescribeSubnets": "doctor, Studio: they are there, and tagged",
     "ec2:DescribeTags": "Studio: whether EMR may use a thing",
     "ec2:DescribeVpcEndpoints": "doctor: the subnets reach S3 and Glue",

@@ -71,6 +71,21 @@ def emr(instance_type: str, usd: str) -> str:
     return product("Elastic Map Reduce Instance", {"instanceType": instance_type, "softwareType": "EMR"}, usd)
 
 
+def tiers(item: str, *later: str) -> str:
+    """Give an item prices for the most, after the first so many units."""
+    made = json.loads(item)
+    (term,) = made["terms"]["OnDemand"].values()
+    (name, first), *_ = term["priceDimensions"].items()
+    for number, usd in enumerate(later, start=1):
+        dimension = first | {"beginRange": str(51200 * number), "pricePerUnit": {"USD": usd}}
+        term["priceDimensions"][f"{name}.{number}"] = dimension
+    return json.dumps(made)
+
+
+def s3(family: str, usage: str, usd: str, **attributes: str) -> str:
+    return product(family, {"usagetype": usage, **attributes}, usd)
+
+
 GP3 = product("Storage", {"volumeApiName": "gp3", "usagetype": "EU-EBS:VolumeUsage.gp3"}, "0.0880000000")
 
 
@@ -91,7 +106,24 @@ def answer(stub: Stubber, service: str, wanted: dict[str, str], *pages: list[str
         stub.add_response("get_products", {"FormatVersion": "aws_v1", "PriceList": page} | more, asked | before)
 
 
-def answers(stub: Stubber, ec2_pages: list[list[str]], emr_page: list[str], gp3_page: list[str]) -> None:
+S3 = (
+    [
+        tiers(s3("Storage", "EU-TimedStorage-ByteHrs", "0.0230000000"), "0.0220000000", "0.0210000000"),
+        s3("Storage", "EU-TimedStorage-SIA-ByteHrs", "0.0125000000"),
+    ],
+    [s3("API Request", "EU-Requests-Tier1", "0.0000050000")],
+    [s3("API Request", "EU-Requests-Tier2", "0.0000004000")],
+)
+
+
+def answers(
+    stub: Stubber,
+    ec2_pages: list[list[str]],
+    emr_page: list[str],
+    gp3_page: list[str],
+    s3_pages: tuple[list[str], list[str], list[str]] | None = S3,
+) -> None:
+    """Answer what a region's prices are asked with, in turn; `s3_pages` are None where it does not come to that."""
     machines = {
         "productFamily": "Compute Instance",
         "operatingSystem": "Linux",
@@ -105,3 +137,10 @@ def answers(stub: Stubber, ec2_pages: list[list[str]], emr_page: list[str], gp3_
     instances = {"productFamily": "Elastic Map Reduce Instance", "softwareType": "EMR", "regionCode": "eu-west-1"}
     answer(stub, "ElasticMapReduce", instances, emr_page)
     answer(stub, "AmazonEC2", {"productFamily": "Storage", "volumeApiName": "gp3", "regionCode": "eu-west-1"}, gp3_page)
+    wanted = (
+        {"productFamily": "Storage", "volumeType": "Standard"},
+        {"productFamily": "API Request", "group": "S3-API-Tier1"},
+        {"productFamily": "API Request", "group": "S3-API-Tier2"},
+    )
+    for one, page in zip(wanted, s3_pages or (), strict=False):
+        answer(stub, "AmazonS3", {**one, "regionCode": "eu-west-1"}, page)

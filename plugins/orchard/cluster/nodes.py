@@ -27,14 +27,14 @@ class Capacity(NamedTuple):
     spot: int
 
 
-def capacity(plan: Plan) -> Capacity:
-    """Divide a plan's vCPUs between the markets.
+def capacity(instance_type: str, vcpus: int, spot: bool) -> Capacity:
+    """Divide vCPUs between the markets, where `spot` nodes are wanted; the type is the one that counts the nodes.
 
     One node stays on demand: it holds HDFS, where Spark keeps what a job was shipped with, and of which EMR makes a
     single copy on small clusters. A spot node that is taken away then costs its tasks, and not the run.
     """
-    first = INSTANCES[plan.instance_type].vcpus if plan.spot else plan.vcpus
-    return Capacity(first, plan.vcpus - first)
+    first = INSTANCES[instance_type].vcpus if spot else vcpus
+    return Capacity(first, vcpus - first)
 
 
 def instances(settings: Settings, plan: Plan) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def _groups(settings: Settings, plan: Plan) -> dict[str, Any]:
 
 
 def _fleets(settings: Settings, plan: Plan) -> dict[str, Any]:
-    on_demand, spot = capacity(plan)
+    on_demand, spot = capacity(plan.instance_type, plan.vcpus, plan.spot)
     fleets = [_fleet("primary", "MASTER", settings, plan, 1, 0), _fleet("core", "CORE", settings, plan, on_demand, 0)]
     if spot:
         fleets.append(_fleet("task", "TASK", settings, plan, 0, spot))

@@ -5,9 +5,9 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchard.cluster.nodes import node_gib
+from orchard.cluster.nodes import capacity, node_gib
 from orchard.instances import INSTANCES
-from orchard.prices.price_list import dollars
+from orchard.prices.price_list import ON_DEMAND, SPOT, Cost, cost, dollars
 from orchard.settings import Settings
 
 START_SECONDS = 360.0  # until a cluster of EMR on EC2 takes its first step: five to seven minutes
@@ -36,22 +36,29 @@ class Size:
     dollars: float | None
 
 
-def size(settings: Settings, photos: int, rates: Sequence[float], core_nodes: int | None = None) -> Size:
+def size(
+    settings: Settings,
+    photos: float,
+    rates: Sequence[float],
+    core_nodes: int | None = None,
+    fixed: float = START_SECONDS + STEPS_SECONDS,
+) -> Size:
     """Choose the fewest nodes that are expected to do the photos in the time aimed at.
 
     Parameters
     ----------
-    photos : int
+    photos : float
         To be embedded.
     rates : sequence of float
         Photos a second a vCPU of earlier runs; their median counts. Empty: the settings' default.
     core_nodes : int, optional
         Take just so many.
+    fixed : float
+        Seconds that are spent whatever the photos.
     """
     first = settings.types[0]
     each = INSTANCES[first].vcpus
     rate = statistics.median(rates) if rates else settings.rate
-    fixed = START_SECONDS + STEPS_SECONDS
     left = max(60 * settings.target_minutes - fixed, 60.0)
     nodes = core_nodes
     if nodes is None:
@@ -69,3 +76,15 @@ def _at_most(settings: Settings, vcpus: int, seconds: float) -> float | None:
         found.append([dollars(settings.region, one, gib, seconds, nodes) for nodes in (1, needed)])
     known = [[cost for cost in costs if cost is not None] for costs in zip(*found, strict=True)]
     return sum(map(max, known)) if all(len(costs) == len(found) for costs in known) else None
+
+
+def bill(settings: Settings, found: Size) -> Cost:
+    """Price a cluster of one type as it is expected to be, its spot nodes at what was paid for such of late."""
+    each, gib = INSTANCES[found.instance_type].vcpus, node_gib(settings)
+    here = capacity(found.instance_type, found.vcpus, settings.spot)
+
+    def of(nodes: int, market: str) -> Cost:
+        return cost(settings.region, found.instance_type, gib, found.seconds, nodes, market)
+
+    steady = of(1 + here.on_demand // each, ON_DEMAND)
+    return steady.plus(of(here.spot // each, SPOT)) if here.spot else steady

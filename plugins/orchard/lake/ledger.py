@@ -10,10 +10,11 @@ from pyiceberg.expressions import EqualTo
 from pyiceberg.table import Table
 
 from orchard.lake.rows import single_rows
-from orchard.lake.tables import table_or_none
+from orchard.lake.tables import RUNS, table_or_none
 
 _MAINTAINED = "orchard.maintained-at"  # property of `batches` that spark_jobs/maintain_tables.py sets
 _TELLING = 500  # photos that a run must have embedded for its speed to count: less is mostly start
+NEWEST = 10  # runs that tell, whose speed counts
 
 
 class Run(NamedTuple):
@@ -25,7 +26,7 @@ class Run(NamedTuple):
 
 def newest(catalog: Catalog, database: str, extractor_id: str | None = None) -> dict[str, Any] | None:
     """Return the row of the run that ended last (of one extractor's, if given)."""
-    return next(iter(_ended(catalog, database, extractor_id)), None)
+    return next(iter(ended(catalog, database, extractor_id)), None)
 
 
 def unfinished(catalog: Catalog, database: str) -> list[Run]:
@@ -44,8 +45,8 @@ def label_rule(catalog: Catalog, database: str) -> str | None:
     """Return the rule by which labels were found last, whether or not that run has ended; None if none tells."""
     batches = catalog.load_table((database, "batches"))
     found = [(at, rule) for at, _, rule in (_found(batches, run.run_id) for run in unfinished(catalog, database))]
-    ended = [(row["ended_at"], row["label_rule"]) for row in _ended(catalog, database, None)]
-    rules = [(at, rule) for at, rule in (*ended, *found) if rule is not None]
+    past = [(row["ended_at"], row["label_rule"]) for row in ended(catalog, database)]
+    rules = [(at, rule) for at, rule in (*past, *found) if rule is not None]
     return max(rules)[1] if rules else None
 
 
@@ -54,7 +55,7 @@ def behind(catalog: Catalog, database: str, extractor_id: str) -> list[str]:
 
     Moments and coordinates (in the basis in use) stand for a run's embeddings while they count as many.
     """
-    held = _counts(_parts(catalog, database, "embeddings", extractor_id))
+    embedded = _counts(_parts(catalog, database, "embeddings", extractor_id))
     mine = EqualTo("extractor_id", extractor_id)
     summed: Counter[str] = Counter()
     for row in single_rows(catalog, database, "moments", mine, "run_id", "count"):
@@ -64,10 +65,10 @@ def behind(catalog: Catalog, database: str, extractor_id: str) -> list[str]:
     placed = _counts([part for part in in_bases if part["basis_id"] == in_use])
     if in_use is None:
         # Embeddings that do not vary make no basis: where step 2 ended without one, coordinates are not missing.
-        ended = _ended(catalog, database, extractor_id)
-        if ended and ended[0]["basis_id"] is None and held.keys() <= {row["run_id"] for row in ended}:
-            placed = held
-    return sorted(run for run in held | summed | placed if not held[run] == summed[run] == placed[run])
+        past = ended(catalog, database, extractor_id)
+        if past and past[0]["basis_id"] is None and embedded.keys() <= {row["run_id"] for row in past}:
+            placed = embedded
+    return sorted(run for run in embedded | summed | placed if not embedded[run] == summed[run] == placed[run])
 
 
 def maintenance_due(catalog: Catalog, database: str, days: float, now: datetime | None = None) -> bool:
@@ -82,22 +83,33 @@ def _ends(catalog: Catalog, database: str) -> list[datetime]:
     return [end for end in ends if end is not None]
 
 
-def rates(catalog: Catalog, database: str, extractor_id: str | None = None, limit: int = 10) -> list[float]:
+def rates(catalog: Catalog, database: str, extractor_id: str | None = None, limit: int = NEWEST) -> list[float]:
     """Return how many photos a second a vCPU embedded in the newest runs that tell, newest first."""
-    found = []
-    for row in _ended(catalog, database, extractor_id):
-        # A relabelled photo takes part of the seconds, and is not embedded.
-        if row["embed_seconds"] and row["vcpus"] and not row["relabelled"] and (row["embedded"] or 0) >= _TELLING:
-            photos = row["embedded"] + (row["rejected"] or 0)
-            found.append(photos / row["embed_seconds"] / row["vcpus"])
-    return found[:limit]
+    found = [rate(row) for row in ended(catalog, database, extractor_id)]
+    return [one for one in found if one is not None][:limit]
 
 
-def _ended(catalog: Catalog, database: str, extractor_id: str | None) -> list[dict[str, Any]]:
-    """Rows of the runs that reached their end, newest first."""
+def rate(row: Mapping[str, Any]) -> float | None:
+    """Return how many photos a second a vCPU embedded in a run, by its row; None where that does not tell."""
+    # A relabelled photo takes part of the seconds, and is not embedded.
+    if row["embed_seconds"] and row["vcpus"] and not row["relabelled"] and (row["embedded"] or 0) >= _TELLING:
+        return float((row["embedded"] + (row["rejected"] or 0)) / row["embed_seconds"] / row["vcpus"])
+    return None
+
+
+def held(catalog: Catalog, database: str, extractor_id: str) -> int:
+    """Return how many photos the lake holds, from the metadata of `embeddings` alone."""
+    return sum(_counts(_parts(catalog, database, "embeddings", extractor_id)).values())
+
+
+def ended(catalog: Catalog, database: str, extractor_id: str | None = None) -> list[dict[str, Any]]:
+    """Rows of the runs that reached their end, newest first; columns that an older lake lacks are None."""
+    missing = dict.fromkeys(RUNS.column_names)
     runs = catalog.load_table((database, "runs")).scan().to_arrow().to_pylist()
-    ended = [row for row in runs if row["ended_at"] is not None and extractor_id in (None, row["extractor_id"])]
-    return sorted(ended, key=lambda row: row["ended_at"], reverse=True)
+    past = [
+        missing | row for row in runs if row["ended_at"] is not None and extractor_id in (None, row["extractor_id"])
+    ]
+    return sorted(past, key=lambda row: row["ended_at"], reverse=True)
 
 
 def _in_use(catalog: Catalog, database: str, extractor_id: str, used: set[str]) -> str | None:

@@ -185,8 +185,10 @@ def open_catalog(root: str, database: str = "orchard", properties: Mapping[str, 
     return catalog
 
 
-def existing_catalog(root: str, database: str = "orchard") -> Catalog:
-    """Open the catalog of a lake that is there; nothing is made, and nothing changed.
+def existing_catalog(
+    root: str, database: str = "orchard", properties: Mapping[str, str] = MappingProxyType({})
+) -> Catalog:
+    """Open the catalog of a lake that is there, as `open_catalog` does; nothing is made, and nothing changed.
 
     Raises
     ------
@@ -201,7 +203,7 @@ def existing_catalog(root: str, database: str = "orchard") -> Catalog:
     if not in_glue and not (Path(root.removeprefix("file://")) / "catalog.db").is_file():
         raise NoLakeError(missing)
     with asking_aws():
-        catalog = _open(root)
+        catalog = _open(root, properties)
         runs = table_or_none(catalog, database, "runs")
     if runs is None:
         raise NoLakeError(missing)

@@ -1,4 +1,4 @@
-"""Prices: what nodes cost, on demand, EMR's part and volumes included; dollars before tax.
+"""Prices: what nodes and S3 cost, in dollars before tax; of nodes, EMR's part and volumes included.
 
 The list is ``prices.json`` beside this module: a part a region, each with its date and source. A price that is not
 known is left open, never guessed.
@@ -6,11 +6,14 @@ known is left open, never guessed.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 FILE = Path(__file__).with_name("prices.json")
+ON_DEMAND, SPOT = MARKETS = ("on demand", "spot")
+STORAGE, LIST, GET = S3 = ("storage", "list", "get")  # the keys of `RegionPrices.s3`
 _HOURS_A_MONTH = 730
 _LEAST_SECONDS = 60.0  # billed by the second, a minute at least
 
@@ -27,6 +30,12 @@ class RegionPrices:
         Dollars a GiB-month of EBS.
     ec2, emr : Mapping of str to float
         Dollars an hour of an instance type: EC2's (Linux, on demand), and EMR's on top.
+    s3 : Mapping of str to float
+        Dollars of S3 Standard: of storage, a GiB-month (the first 50 TB); of list and get, a thousand requests.
+    spot : Mapping of str to float
+        As `ec2`, of spare capacity: what was paid before `spot_as_of`, of a price that moves by the hour.
+    spot_as_of : str or None
+        When EC2 was asked for them.
     """
 
     as_of: str
@@ -34,13 +43,37 @@ class RegionPrices:
     gp3: float | None
     ec2: Mapping[str, float]
     emr: Mapping[str, float]
+    s3: Mapping[str, float] = field(default_factory=dict)
+    spot: Mapping[str, float] = field(default_factory=dict)
+    spot_as_of: str | None = None
 
-    def hour(self, instance_type: str, gib: int) -> float | None:
-        """Dollars an hour of a node with volumes of `gib` GiB in all; None where a part is not known."""
-        ec2, emr = self.ec2.get(instance_type), self.emr.get(instance_type)
-        if ec2 is None or emr is None or self.gp3 is None:
-            return None
-        return ec2 + emr + gib * self.gp3 / _HOURS_A_MONTH
+    def hour(self, instance_type: str, gib: int, market: str = ON_DEMAND) -> Mapping[str, float | None]:
+        """Return dollars an hour of a node with volumes of `gib` GiB in all, by its parts; None: not known."""
+        whose, ec2 = ("EC2's spot price", self.spot) if market == SPOT else ("EC2's price", self.ec2)
+        volumes = None if self.gp3 is None else gib * self.gp3 / _HOURS_A_MONTH
+        return {
+            f"{whose} of {instance_type}": ec2.get(instance_type),
+            f"EMR's part of {instance_type}": self.emr.get(instance_type),
+            "EBS' price": volumes,
+        }
+
+
+class Cost(NamedTuple):
+    """What something costs, as far as that is known: `known` is the least, and `missing` what it lacks."""
+
+    known: float
+    missing: frozenset[str] = frozenset()
+
+    @property
+    def dollars(self) -> float | None:
+        """All of it; None where a part is not known."""
+        return None if self.missing else self.known
+
+    def plus(self, other: "Cost") -> "Cost":
+        return Cost(self.known + other.known, self.missing | other.missing)
+
+
+NOTHING = Cost(0.0)
 
 
 def read(path: Path = FILE) -> dict[str, RegionPrices]:
@@ -60,8 +93,17 @@ def price_list() -> Mapping[str, RegionPrices]:
     return read()
 
 
-def dollars(region: str, instance_type: str, gib: int, seconds: float, nodes: int = 1) -> float | None:
-    """Price nodes for a time; None where the list has no price."""
+def cost(region: str, instance_type: str, gib: int, seconds: float, nodes: int = 1, market: str = ON_DEMAND) -> Cost:
+    """Price nodes for a time, as far as the list knows."""
     part = price_list().get(region)
-    hour = part.hour(instance_type, gib) if part else None
-    return None if hour is None else nodes * hour * max(seconds, _LEAST_SECONDS) / 3600
+    if part is None:
+        return Cost(0.0, frozenset({f"all prices of {region}"}))
+    hour = part.hour(instance_type, gib, market)
+    known = sum(one for one in hour.values() if one is not None)
+    missing = frozenset(name for name, one in hour.items() if one is None)
+    return Cost(nodes * known * max(seconds, _LEAST_SECONDS) / 3600, missing)
+
+
+def dollars(region: str, instance_type: str, gib: int, seconds: float, nodes: int = 1) -> float | None:
+    """Price nodes on demand for a time; None where the list has no price."""
+    return cost(region, instance_type, gib, seconds, nodes).dollars

@@ -5,11 +5,13 @@ https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-price-list-qu
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from orchard.instances import INSTANCES
-from orchard.prices.price_list import RegionPrices
+from orchard.prices.asking import LEFT, PriceListError, told
+from orchard.prices.price_list import GET, LIST, STORAGE, RegionPrices
 
 ENDPOINT = "eu-central-1"  # it answers in three regions, for all of them
 SOURCE = "AWS Price List API"
@@ -23,11 +25,12 @@ _EC2 = {
 }
 _EMR = {"productFamily": "Elastic Map Reduce Instance", "softwareType": "EMR"}
 _GP3 = {"productFamily": "Storage", "volumeApiName": "gp3"}
-_LEFT = "The list is left as it was."
-
-
-class PriceListError(RuntimeError):
-    """The Price List API did not answer, or what cannot be made sense of."""
+# S3 Standard, each with the end of its usage type, before which other regions than us-east-1 have a word of their own.
+_S3 = {
+    STORAGE: ({"productFamily": "Storage", "volumeType": "Standard"}, "TimedStorage-ByteHrs", 1),
+    LIST: ({"productFamily": "API Request", "group": "S3-API-Tier1"}, "Requests-Tier1", 1000),
+    GET: ({"productFamily": "API Request", "group": "S3-API-Tier2"}, "Requests-Tier2", 1000),
+}
 
 
 def ask(regions: Sequence[str], as_of: str) -> dict[str, RegionPrices]:
@@ -39,25 +42,10 @@ def ask(regions: Sequence[str], as_of: str) -> dict[str, RegionPrices]:
         As `fetch`; or there are no credentials, AWS refuses them, or it cannot be reached.
     """
     import boto3
-    from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
 
-    try:
+    with told("The Price List API", "pricing:GetProducts"):
         client = boto3.client("pricing", region_name=ENDPOINT)
         return {region: fetch(client, region, as_of) for region in regions}
-    except ClientError as error:
-        raise PriceListError(
-            f"The Price List API refused: {error}. Take credentials that are valid and allow pricing:GetProducts. "
-            f"{_LEFT}"
-        ) from error
-    except (ConnectionError, HTTPClientError) as error:
-        raise PriceListError(
-            f"The Price List API cannot be reached: {error}. Ask where there is a way to the internet. {_LEFT}"
-        ) from error
-    except BotoCoreError as error:
-        raise PriceListError(
-            f"The Price List API could not be asked: {error}. Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
-            f"AWS_SECRET_ACCESS_KEY, to credentials that allow pricing:GetProducts. {_LEFT}"
-        ) from error
 
 
 def fetch(client: Any, region: str, as_of: str) -> RegionPrices:
@@ -81,11 +69,24 @@ def fetch(client: Any, region: str, as_of: str) -> RegionPrices:
     if not ec2 or not emr or "gp3" not in gp3:
         raise PriceListError(
             f"The Price List API has {len(ec2)} prices of EC2, {len(emr)} of EMR and {len(gp3)} of gp3 for {region}: "
-            f"expected some of each. Is the region's name right? {_LEFT}"
+            f"expected some of each. Is the region's name right? {LEFT}"
         )
-    return RegionPrices(
-        as_of, SOURCE, gp3["gp3"], *({k: v for k, v in each.items() if k in INSTANCES} for each in (ec2, emr))
-    )
+    ec2, emr = ({name: price for name, price in each.items() if name in INSTANCES} for each in (ec2, emr))
+    return RegionPrices(as_of, SOURCE, gp3["gp3"], ec2, emr, _s3(client, region))
+
+
+def _s3(client: Any, region: str) -> dict[str, float]:
+    """Ask for the prices of S3 Standard; without one that there is not."""
+    prices = {}
+    for name, (wanted, ending, units) in _S3.items():
+        found = (
+            product
+            for product in _products(client, "AmazonS3", region, wanted)
+            if re.fullmatch(rf"([A-Z0-9]+-)?{ending}", product["product"]["attributes"].get("usagetype", ""))
+        )
+        for price in _by_attribute(found, "usagetype").values():
+            prices[name] = round(price * units, 9)
+    return prices
 
 
 def _products(client: Any, service: str, region: str, wanted: Mapping[str, str]) -> Iterator[dict[str, Any]]:
@@ -110,8 +111,9 @@ def _by_attribute(products: Iterator[dict[str, Any]], attribute: str) -> dict[st
 
 
 def _on_demand(product: Mapping[str, Any]) -> Iterator[float]:
-    """Yield a product's prices on demand, without those that are nothing, such as of a free tier."""
+    """Yield a product's prices on demand, without those that are nothing, such as of a free tier, or for the most."""
     for term in product["terms"].get("OnDemand", {}).values():
         for dimension in term["priceDimensions"].values():
-            if price := float(dimension["pricePerUnit"].get("USD", 0)):
+            price = float(dimension["pricePerUnit"].get("USD", 0))
+            if price and float(dimension.get("beginRange", 0)) == 0:
                 yield price

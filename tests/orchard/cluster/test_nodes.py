@@ -80,15 +80,15 @@ def test_spot_is_for_all_but_the_primary_and_one_node() -> None:
             },
         },
     }
-    assert capacity(wished) == (4, 16)
+    assert capacity("m7g.xlarge", 20, True) == (4, 16)
 
 
 def test_a_run_of_one_node_has_none_on_spot() -> None:
     wished = plan(spot=True, core_nodes=1, vcpus=4)
     fleets = instances(SETTINGS, wished)["InstanceFleets"]
     assert [one["Name"] for one in fleets] == ["primary", "core"]
-    assert capacity(wished) == (4, 0)
-    assert capacity(plan()) == (8, 0)
+    assert capacity("m5.xlarge", 4, True) == (4, 0)
+    assert capacity("m5.xlarge", 8, False) == (8, 0)
 
 
 def test_security_groups() -> None:

@@ -1,11 +1,13 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchard.cluster.sizing import Size, size
+from orchard.cluster.sizing import Size, bill, size
 from orchard.instances import INSTANCES
+from orchard.prices import price_list
 from tests.plans import settings
 
 photos = st.integers(0, 10**8)
@@ -86,3 +88,30 @@ def test_of_several_types_the_dearest_is_reckoned_with() -> None:
 def test_larger_volumes_cost_more() -> None:
     found = size(settings(ebs_gib=1000), 0, [])
     assert found.dollars == pytest.approx(2 * (0.262 + 1020 * 0.088 / 730) * 450 / 3600)
+
+
+@given(photos, rates, limits)
+def test_a_bill_on_demand_is_the_plans(count: int, measured: list[float], given: dict[str, Any]) -> None:
+    chosen = size(settings(**given), count, measured)
+    assert bill(settings(**given), chosen).dollars == (pytest.approx(chosen.dollars) if chosen.dollars else None)
+
+
+def test_a_bill_with_spot_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The primary and one core node are on demand; an hour of the three others is as EC2 told it last."""
+    wished = settings(spot=True)
+    chosen = size(wished, 1_000_000, [])
+    assert (chosen.core_nodes, chosen.seconds) == (4, 1700.0)
+    assert bill(wished, chosen).missing == {"EC2's spot price of m5.xlarge"}
+    listed = replace(price_list.price_list()["eu-west-1"], spot={"m5.xlarge": 0.08})
+    monkeypatch.setattr(price_list, "price_list", lambda: {"eu-west-1": listed})
+    beside = 0.048 + 84 * 0.088 / 730
+    hour = 2 * (0.214 + beside) + 3 * (0.08 + beside)
+    assert bill(wished, chosen).dollars == pytest.approx(hour * 1700 / 3600)
+    alone = size(wished, 100, [])  # one core node: there is none to be spot
+    assert bill(wished, alone).dollars == pytest.approx(alone.dollars)
+
+
+def test_seconds_that_were_measured_come_before_the_usual_ones() -> None:
+    assert size(settings(), 2_000, [100.0], core_nodes=1, fixed=480.0).seconds == 485.0
+    # 30 minutes less 28 leave 120 s, in which one node does 48,000 photos.
+    assert size(settings(), 48_001, [100.0], fixed=1680.0).core_nodes == 2

@@ -45,7 +45,7 @@ def test_by_choice(capsys: pytest.CaptureFixture[str]) -> None:
         "cluster  1 primary and 5 core m5.xlarge or m5.2xlarge, 20 vCPUs, eu-central-1",
         "minutes  24, of which a cluster takes 6 to start",
         f"dollars  at most ${(twice + max(5 * hour, 3 * twice)) * 1450 / 3600:.2f} (prices of 2026-06, on demand); "
-        "beside it, about $0.40 of S3's GET requests",
+        "beside it, about $0.43 of S3's GET requests",
     ]
 
 
@@ -53,6 +53,8 @@ def test_without_a_price(capsys: pytest.CaptureFixture[str]) -> None:
     lines = said(capsys, "--photos", "5", "--instance-type", "m7g.xlarge")
     assert lines[4].startswith("dollars  price unknown (python -m orchard prices --refresh asks AWS)")
     assert lines[-1] == "5 photos: price unknown, 8 minutes on 1 primary and 1 core m7g.xlarge in eu-west-1."
+    lines = said(capsys, "--photos", "5", "--region", "eu-north-1")
+    assert lines[4] == "dollars  $0.07 (prices of 2026-06, on demand); beside it, S3's GET requests"
 
 
 def test_what_cannot_be_meant(capsys: pytest.CaptureFixture[str]) -> None:

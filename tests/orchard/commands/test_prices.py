@@ -1,5 +1,6 @@
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,21 +26,73 @@ def test_refresh_replaces_a_region_and_leaves_the_others(
     monkeypatch.setattr(boto3, "client", client)
     answers(stub, [[ec2("m5.xlarge", "0.3000000000")]], [emr("m5.xlarge", "0.0500000000")], [GP3])
     file = tmp_path / "prices.json"
-    old = RegionPrices("2020", "memory", 0.1, {"m5.xlarge": 1.0, "m5.2xlarge": 2.0}, {"m5.xlarge": 0.1})
+    ec2_prices = {"m5.xlarge": 1.0, "m5.2xlarge": 2.0}
+    spot: dict[str, Any] = {"spot": {"m5.xlarge": 0.1}, "spot_as_of": "2020-01-01"}
+    old = RegionPrices("2020", "memory", 0.1, ec2_prices, {"m5.xlarge": 0.1}, **spot)
     write({"eu-west-1": old, "eu-west-3": old}, file)
     assert main(["--refresh", "--region", "eu-west-1", "--file", str(file)]) == 0
     assert {region: (one.ec2, one.source) for region, one in read(file).items()} == {
         "eu-west-1": ({"m5.xlarge": 0.3}, "AWS Price List API"),
         "eu-west-3": ({"m5.xlarge": 1.0, "m5.2xlarge": 2.0}, "memory"),
     }
-    assert "  m5.xlarge      0.3000   0.0500\n" in capsys.readouterr().out
+    # Spot prices, which were not asked for, keep their date.
+    assert (read(file)["eu-west-1"].spot, read(file)["eu-west-1"].spot_as_of) == ({"m5.xlarge": 0.1}, "2020-01-01")
+    assert "  m5.xlarge      0.3000   0.0500   0.1000\n" in capsys.readouterr().out
+
+
+def test_a_refresh_asks_for_spot_prices_where_it_is_told_to(
+    stub: Stubber, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ec2_client = boto3.client("ec2", region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b")
+    clients = {("pricing", "eu-central-1"): stub.client, ("ec2", "eu-west-1"): ec2_client}
+    monkeypatch.setattr(boto3, "client", lambda service, region_name: clients[service, region_name])
+    answers(stub, [[ec2("m5.xlarge", "0.3000000000")]], [emr("m5.xlarge", "0.0500000000")], [GP3])
+    paid = {
+        "InstanceType": "m5.xlarge",
+        "AvailabilityZone": "eu-west-1a",
+        "SpotPrice": "0.091",
+        "Timestamp": datetime(2020, 1, 1, tzinfo=UTC),
+    }
+    file = tmp_path / "prices.json"
+    with Stubber(ec2_client) as answering:
+        answering.add_response("describe_spot_price_history", {"SpotPriceHistory": [paid]})
+        assert main(["--refresh", "--spot", "--region", "eu-west-1", "--file", str(file)]) == 0
+    part = read(file)["eu-west-1"]
+    assert (part.spot, part.spot_as_of) == ({"m5.xlarge": 0.091}, part.as_of)
+    assert "  m5.xlarge      0.3000   0.0500   0.0910\n" in capsys.readouterr().out
+
+
+def test_spot_prices_that_are_refused_leave_the_list(
+    stub: Stubber, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ec2_client = boto3.client("ec2", region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b")
+    clients = {"pricing": stub.client, "ec2": ec2_client}
+    monkeypatch.setattr(boto3, "client", lambda service, region_name: clients[service])
+    answers(stub, [[ec2("m5.xlarge", "0.3000000000")]], [emr("m5.xlarge", "0.0500000000")], [GP3])
+    file = tmp_path / "prices.json"
+    with Stubber(ec2_client) as answering:
+        answering.add_client_error("describe_spot_price_history", "UnauthorizedOperation", "You may not.")
+        assert main(["--refresh", "--spot", "--region", "eu-west-1", "--file", str(file)]) == 1
+    assert not file.exists()
+    assert capsys.readouterr().err == (
+        "EC2 refused: An error occurred (UnauthorizedOperation) when calling the DescribeSpotPriceHistory operation: "
+        "You may not.. Take credentials that are valid and allow ec2:DescribeSpotPriceHistory. "
+        "The list is left as it was.\n"
+    )
+
+
+def test_spot_alone_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(["--spot"])
+    assert refused.value.code == 2
+    assert capsys.readouterr().err.endswith("error: --spot: expected --refresh beside it.\n")
 
 
 def test_a_refresh_that_fails_leaves_the_list(
     stub: Stubber, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(boto3, "client", lambda *_, **__: stub.client)
-    answers(stub, [[]], [], [])
+    answers(stub, [[]], [], [], None)
     file = tmp_path / "prices.json"
     file.write_text("{}")
     assert main(["--refresh", "--region", "eu-west-1", "--file", str(file)]) == 1
@@ -142,9 +195,12 @@ def test_what_a_person_sees(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--region", "eu-south-2", "--region", "us-east-1"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("eu-south-2, 2026-06 (")
-    assert lines[0].endswith("gp3 unknown; dollars an hour of EC2, and of EMR on top")
+    assert lines[0].endswith("gp3 unknown; S3 unknown; dollars an hour of EC2, and of EMR on top")
     assert lines[1] == "  m5.xlarge      0.2140  unknown"
     assert lines[-1] == "us-east-1: no prices"
+    assert main(["--region", "eu-central-1"]) == 0
+    line = capsys.readouterr().out.splitlines()[0]
+    assert "; S3 $0.0245 a GiB-month, $0.0054 a thousand LIST, $0.00043 a thousand GET; " in line
 
 
 def test_a_region_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,13 @@ def test_asked_of_aws(stub: Stubber) -> None:
         gp3=0.088,
         ec2={"m5.xlarge": 0.214, "m7g.xlarge": 0.1822},
         emr={"m5.xlarge": 0.048},
+        s3={"storage": 0.023, "list": 0.005, "get": 0.0004},  # the first 50 TB; a thousand requests
     )
+
+
+def test_a_region_that_tells_nothing_of_s3(stub: Stubber) -> None:
+    answers(stub, [[ec2("m5.xlarge", "0.2140000000")]], [emr("m5.xlarge", "0.0480000000")], [GP3], ([], [], []))
+    assert fetch(stub.client, "eu-west-1", "2026-11-21").s3 == {}
 
 
 def test_two_prices_for_one_thing(stub: Stubber) -> None:
@@ -33,7 +39,7 @@ def test_two_prices_for_one_thing(stub: Stubber) -> None:
 
 
 def test_a_region_without_prices(stub: Stubber) -> None:
-    answers(stub, [[]], [], [])
+    answers(stub, [[]], [], [], None)
     with pytest.raises(PriceListError) as refused:
         fetch(stub.client, "eu-west-1", "2026-11-21")
     assert str(refused.value) == (
