@@ -21,7 +21,7 @@ from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.transforms import IdentityTransform
-from pyiceberg.types import DoubleType, IcebergType, LongType, NestedField, StringType, TimestamptzType
+from pyiceberg.types import BooleanType, DoubleType, IcebergType, LongType, NestedField, StringType, TimestamptzType
 
 from orchard.lake import accuracy
 from orchard.lake.home import demand_home, demand_home_of_all, demand_room
@@ -86,6 +86,14 @@ BATCHES = _schema(
     label_rule=StringType(),  # by which label was found
 )
 HIERARCHY = _schema(label=StringType(), parent=StringType(), rule=StringType())  # see orchard.lake.parents
+KNOWN = _schema(  # see orchard.lake.known
+    file=StringType(),  # below the place of its table
+    extractor_id=StringType(),
+    uri=StringType(),
+    etag=StringType(),
+    label=StringType(),
+    judged=BooleanType(),  # whether the rule of then found the label: of a photo rejected for just that, none
+)
 RUNS = _schema(
     run_id=StringType(),
     extractor_id=StringType(),
