@@ -3,29 +3,27 @@
     python -m benchmarks.years --days 3650 --photos 20
     python -m benchmarks.years --days 365 --photos 2000
 
-Each day photos come, some change and some go; `run_local` finds them and does both steps, a report is made, and once a
-week the tables are maintained. All of it is production's but the photos and the network (`benchmarks.drawn`). Of many
-days the first and the last are lived through; those between are written into the tables at once (`benchmarks.past`).
-Prints a table of days, and compares the median of the last 30 days with that of days 20 to 50.
+Each day photos come, some change and some go; `run_local` finds them and does both steps, sums are checked, a report is
+made, and once a week the tables are maintained. All of it is production's but the photos and the network
+(`benchmarks.drawn`). Of many days the first and the last are lived through; those between are written into the tables
+at once (`benchmarks.past`). With --s3 the lake is in an emulator of S3 and Glue, and requests are counted.
 """
 
 import argparse
-import csv
 import os
-import statistics
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import boto3
 import numpy as np
 from pyiceberg.expressions import EqualTo
 
 from benchmarks import drawn, past
-from benchmarks.meter import tree
+from benchmarks.days import Day, Watch, chart, compare, memory, print_tables, record, requests_table
+from benchmarks.s3 import Served, serving
 from orchard.lake import ledger
 from orchard.lake.rows import rows
 from orchard.lake.sums import sums
@@ -33,45 +31,14 @@ from orchard.lake.tables import open_catalog
 from orchard.report.page import gather, render
 from spark_jobs.maintain_tables import maintain
 from spark_jobs.run_local import run_local
+from spark_jobs.running.objects import read_whole
 from spark_jobs.tables.location import LakeLocation
 from spark_jobs.tables.session import open_lake
 
-PHASES = ("plan", "find", "extract", "reduce", "check", "report", "maintain")
-EARLY, LATE = slice(20, 50), slice(-30, None)
 _FIRST, _LAST = 50, 35  # days that are lived through, of which 5 follow on those that were not
 _DATABASE = "orchard"
+_BUCKET = "years"
 _WEEK = 7
-_APART = ("embeddings", "coordinates")  # tables that are as large as the photos they are of
-
-
-@dataclass(frozen=True)
-class Day:
-    """What a day cost.
-
-    Attributes
-    ----------
-    number : int
-        From 1.
-    photos : int
-        That are there at its end.
-    seconds : dict of str to float
-        Of each of `PHASES` that the day had.
-    table_bytes : dict of str to int
-        Of each table's files: data, deletes and metadata, those of snapshots that have not expired included.
-    memory_bytes : int
-        Resident, of the driver: Python and Java.
-    """
-
-    number: int
-    photos: int
-    seconds: dict[str, float]
-    table_bytes: dict[str, int]
-    memory_bytes: int
-
-    @property
-    def beside(self) -> int:
-        """Bytes of the tables that hold no photo's vectors."""
-        return sum(size for name, size in self.table_bytes.items() if name not in _APART)
 
 
 @dataclass(frozen=True)
@@ -83,88 +50,70 @@ class Rates:
     deleted: float
 
 
-def days(work: Path, count: int, rates: Rates, keep_days: float) -> Iterator[Day]:
+@dataclass(frozen=True)
+class Place:
+    """Where a lake is, and where its tables lie on the disk."""
+
+    root: str
+    tables: Path
+    served: Served | None = None
+
+    @property
+    def location(self) -> LakeLocation:
+        return LakeLocation.parse(self.root, _DATABASE)
+
+
+def days(work: Path, place: Place, count: int, rates: Rates, keep_days: float) -> Iterator[Day]:
     """Live through days, or through the first and the last of many."""
     rng = np.random.default_rng(0)
-    there = drawn.Photos(work / "photos", rng)
-    root = str(work / "lake")
-    location, artefact = LakeLocation.parse(root, _DATABASE), drawn.artefact(work)
+    there, artefact = drawn.Photos(work / "photos", rng), drawn.artefact(work)
     there.folder.mkdir()
-    with closing(open_lake(location, "years")):  # Spark starts once
+    open_catalog(place.root)
+    with closing(open_lake(place.location, "years")):  # Spark starts once
         number = 0
         while number < count:
             if number == _FIRST and (between := count - _FIRST - _LAST) > 0:
-                past.write(open_catalog(root), _DATABASE, there, between, rates.added)
+                past.write(open_catalog(place.root), _DATABASE, there, between, rates.added)
                 number += between
-                with closing(open_lake(location, "years")) as lake:
-                    maintain(lake, 0.0)
+                _maintain(place, 0.0)
             there.day(rates.added, int(rng.poisson(rates.changed)), int(rng.poisson(rates.deleted)))
-            seconds = _live(there.folder, location, artefact)
+            watch = Watch(place.served)
+            _live(there.folder, place, artefact, watch)
             number += 1
             if number % _WEEK == 0:
-                began = time.monotonic()
-                with closing(open_lake(location, "years")) as lake:
-                    # As if a day took a day: snapshots are kept for so many days like this one.
-                    maintain(lake, keep_days * sum(seconds.values()) / 86_400)
-                seconds["maintain"] = time.monotonic() - began
-            tables = sorted((work / "lake" / "tables" / _DATABASE).iterdir())
-            yield Day(number, len(there), seconds, {table.name: _bytes(table) for table in tables}, _memory())
+                # As if a day took a day: snapshots are kept for so many days like this one.
+                _maintain(place, keep_days * sum(watch.seconds.values()) / 86_400)
+                watch.stops("maintain")
+            sizes = {table.name: _bytes(table) for table in sorted(place.tables.iterdir())}
+            yield Day(number, len(there), watch.seconds, watch.requests, sizes, memory())
 
 
-def _live(photos: Path, location: LakeLocation, artefact: Path) -> dict[str, float]:
-    """Do what a day's run of the DAG does; return the seconds of each phase."""
-    catalog, clock = open_catalog(location.root), _Clock()
+def _live(photos: Path, place: Place, artefact: Path, watch: Watch) -> None:
+    """Do what a day's run of the DAG does."""
+    catalog = open_catalog(place.root)
     if before := ledger.newest(catalog, _DATABASE):
         ledger.behind(catalog, _DATABASE, before["extractor_id"])
         ledger.rates(catalog, _DATABASE, before["extractor_id"])
         ledger.maintenance_due(catalog, _DATABASE, _WEEK)
-    seconds = {"plan": clock.lap()}
-    (done,) = run_local(str(photos), location, str(artefact), mass_deletion_meant=True)
-    clock.lap()
+    watch.stops("plan")
+    (done,) = run_local(str(photos), place.location, str(artefact), mass_deletion_meant=True)
+    watch.stops("run")
     found = sums(catalog, _DATABASE, done.run_id, done.extractor_id)
     assert found.match and found.asked == found.embedded, found
-    seconds["check"] = clock.lap()
+    watch.stops("check")
     (row,) = rows(catalog, _DATABASE, "runs", EqualTo("run_id", done.run_id))
-    render(gather(catalog, _DATABASE, row, lambda address: Path(address).read_bytes(), root=location.root))
-    seconds["report"] = clock.lap()
-    return seconds | {phase: row[f"{phase}_seconds"] for phase in ("find", "extract", "reduce")}
+    render(gather(catalog, _DATABASE, row, read_whole, root=place.root))
+    watch.stops("report")
+    watch.divide("run", {phase: row[f"{phase}_seconds"] for phase in ("find", "extract", "reduce")})
 
 
-class _Clock:
-    def __init__(self) -> None:
-        self._since = time.monotonic()
-
-    def lap(self) -> float:
-        before, self._since = self._since, time.monotonic()
-        return self._since - before
+def _maintain(place: Place, keep_days: float) -> None:
+    with closing(open_lake(place.location, "years")) as lake:
+        maintain(lake, keep_days)
 
 
 def _bytes(folder: Path) -> int:
     return sum(entry.stat().st_size for entry in folder.rglob("*") if entry.is_file())
-
-
-def _memory() -> int:
-    """Resident memory of this process and of the Java that it started."""
-    return sum(process.rss for process in tree(os.getpid()) if process.pid == os.getpid() or process.is_java)
-
-
-def compare(lived: Sequence[Day]) -> Iterator[str]:
-    """Compare late days with early ones, a row a phase."""
-    yield "| phase | days 20 to 50, s | the last 30, s | times |\n| --- | --- | --- | --- |"
-    for phase in PHASES:
-        early, late = ([day.seconds[phase] for day in lived[part] if phase in day.seconds] for part in (EARLY, LATE))
-        if early and late:
-            one, other = statistics.median(early), statistics.median(late)
-            yield f"| {phase} | {one:.2f} | {other:.2f} | {other / one:.2f} |"
-
-
-def record(lived: Sequence[Day]) -> Iterator[dict[str, Any]]:
-    """Give every day as a row of numbers."""
-    tables = sorted({name for day in lived for name in day.table_bytes})
-    for day in lived:
-        seconds = {f"{phase}_seconds": day.seconds.get(phase) for phase in PHASES}
-        sizes = {f"{name}_bytes": day.table_bytes.get(name, 0) for name in tables}
-        yield {"day": day.number, "photos": day.photos, **seconds, **sizes, "memory_bytes": day.memory_bytes}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -178,31 +127,32 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--deleted", type=float, default=0.1, help="old photos that go, a day (default: %(default)s)")
     parser.add_argument("--keep-days", type=float, default=30, help="of snapshots (default: %(default)s)")
+    parser.add_argument("--s3", action="store_true", help="the lake in an emulator of S3 and Glue")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="where every day is written to")
+    parser.add_argument(
+        "--chart", type=Path, metavar="FILE", help="where seconds and bytes by day are drawn (.png, .svg)"
+    )
     args = parser.parse_args(argv)
     lived: list[Day] = []
-    with tempfile.TemporaryDirectory() as work:
-        head = ("day", "photos", *(f"{phase}, s" for phase in PHASES), "MB beside vectors", "memory, MB")
-        print(f"| {' | '.join(head)} |\n|{' --- |' * len(head)}", flush=True)
-        for day in days(Path(work), args.days, Rates(args.photos, args.changed, args.deleted), args.keep_days):
-            lived.append(day)
-            if "maintain" in day.seconds or day.number <= 3 or day.number == args.days:
-                cells = [f"{day.number:,}", f"{day.photos:,}"]
-                cells += [f"{day.seconds[phase]:.2f}" if phase in day.seconds else "" for phase in PHASES]
-                cells += [f"{day.beside / 1e6:.1f}", f"{day.memory_bytes / 1e6:.0f}"]
-                print(f"| {' | '.join(cells)} |", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        with serving(work / "aws") if args.s3 else nullcontext() as served:
+            place = _in_s3(work, served) if served else Place(str(work / "lake"), work / "lake/tables" / _DATABASE)
+            for day in days(work, place, args.days, Rates(args.photos, args.changed, args.deleted), args.keep_days):
+                lived.append(day)
+                print_tables(lived, args.days)
     if args.csv:
-        with args.csv.open("w", newline="") as file:
-            found = list(record(lived))
-            writer = csv.DictWriter(file, found[0])
-            writer.writeheader()
-            writer.writerows(found)
-    print("\n| table | MB |\n| --- | --- |")
-    for name, size in lived[-1].table_bytes.items():
-        print(f"| `{name}` | {size / 1e6:.1f} |")
-    print()
-    for line in compare(lived):
+        record(lived, args.csv)
+    if args.chart:
+        chart(lived, args.chart)
+    for line in (*compare(lived), *requests_table(lived)):
         print(line)
+
+
+def _in_s3(work: Path, served: Served) -> Place:
+    os.environ |= served.environment
+    boto3.client("s3").create_bucket(Bucket=_BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    return Place(f"s3://{_BUCKET}/lake", work / "aws/s3" / _BUCKET / f"lake/tables/{_DATABASE}.db", served)
 
 
 if __name__ == "__main__":
