@@ -145,7 +145,8 @@ async def gather(sqs: Any, watch: Watch, log: Any) -> Burst | None:
             WaitTimeSeconds=min(max(math.ceil(until - time.monotonic()), 0), POLL),
             VisibilityTimeout=HOLD,
         )
-        now, came, done = time.monotonic(), 0, []
+        now, came = time.monotonic(), 0
+        done: list[dict[str, str]] = []
         for message in answer.get("Messages", ()):
             if burst and message["MessageId"] == burst.kept:  # it is back, and tells nothing new
                 burst.receipt = message["ReceiptHandle"]

@@ -1,4 +1,4 @@
-"""When photos have come, as a real S3 tells a real SQS: one event a burst, whatever else is in the queue or goes wrong."""
+"""When photos have come, as a real S3 tells a real SQS: one event a burst, whatever else is there or goes wrong."""
 
 import asyncio
 import json
@@ -50,8 +50,8 @@ class Place:
         """Make the queue, and let the bucket tell it of all that happens."""
         arn = f"arn:aws:sqs:{REGION}:000000000000:{self.name}"
         allowed = {
-            "Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn,
-            "Condition": {"ArnEquals": {"aws:SourceArn": f"arn:aws:s3:::{self.bucket}"}},
+            "Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "sqs:SendMessage",
+            "Resource": arn, "Condition": {"ArnEquals": {"aws:SourceArn": f"arn:aws:s3:::{self.bucket}"}},
         }  # fmt: skip
         policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
         self.aws.client("sqs").create_queue(QueueName=self.name, Attributes={"Policy": policy})
