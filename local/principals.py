@@ -69,6 +69,9 @@ class Principals:
             one["Statement"].append({"Effect": "Allow", "Action": "glue:GetDatabase", "Resource": table})
         # and does not know in which namespace a metric is.
         for_airflow["Statement"].append({"Effect": "Allow", "Action": "cloudwatch:PutMetricData", "Resource": "*"})
+        # To delete several messages at once is sqs:DeleteMessage for AWS.
+        (queue,) = {one["Resource"] for one in for_events["Statement"] if one["Sid"] == "HearOfPhotos"}
+        for_events["Statement"].append({"Effect": "Allow", "Action": "sqs:DeleteMessageBatch", "Resource": queue})
         iam.put_user_policy(UserName=AIRFLOW, PolicyName=_INLINE, PolicyDocument=json.dumps(for_airflow))
         iam.put_user_policy(UserName=AIRFLOW, PolicyName=_EVENTS, PolicyDocument=json.dumps(for_events))
         iam.put_role_policy(RoleName=NODE, PolicyName=_INLINE, PolicyDocument=json.dumps(for_nodes))
