@@ -29,7 +29,7 @@ an EMR cluster of the right size, embeds the photos (`extract`), folds them into
 of everything seen so far (`reduce`), gives the cluster back, checks that no photo is lost, and writes a report. Once a
 week it maintains the tables (`maintain`).
 
-* **When**: every day; and, where the setting `events_queue` names a queue of the bucket's events, when photos have come.
+* **When**: every day, and when photos have come, where `events_queue` (a setting) names a queue of the bucket's events.
 * **Nothing new**: the run ends green after `anything_to_do`, and rents nothing.
 * **By hand**: *Trigger* opens a form; empty fields mean "as the settings say" (the variable `orchard`).
 * **What will it cost?** Trigger it with *Plan only*: the log of `find_new_photos` tells photos, cluster, minutes,

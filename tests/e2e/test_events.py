@@ -38,7 +38,7 @@ def told(lake: LakeUnderTest) -> Iterator[str]:
 @pytest.fixture
 def scheduling(lake: LakeUnderTest, told: str, tmp_path: Path) -> Iterator[House]:
     """Start an Airflow that starts runs by itself, which the house's does not, for this lake."""
-    given = lake.settings(events_queue=told, quiet_minutes=0.05)
+    given = lake.settings(events_queue=told, quiet_minutes=0.1)
     environment = {
         **lake.house.airflow.environment,
         "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "True",

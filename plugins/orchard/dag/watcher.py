@@ -61,7 +61,7 @@ class Burst:
     first : float
         Since when, by the monotonic clock.
     such_as : list of str
-        Some of the photos.
+        Some of the photos, as far as they can be printed: keys are odd, and not all of Airflow's databases take all.
     count : int
         Of all; one counts as often as it was told of.
     """
@@ -153,7 +153,7 @@ async def gather(sqs: Any, watch: Watch, log: Any) -> Burst | None:
                 continue
             photos = _photos(watch, message, log)
             if photos and burst is None:
-                burst = Burst(message["MessageId"], message["ReceiptHandle"], now, photos[:3])
+                burst = Burst(message["MessageId"], message["ReceiptHandle"], now, [*map(_printable, photos[:3])])
             else:
                 done.append({"Id": str(len(done)), "ReceiptHandle": message["ReceiptHandle"]})
             came += len(photos)
@@ -165,6 +165,10 @@ async def gather(sqs: Any, watch: Watch, log: Any) -> Burst | None:
         # Not before a look that found none: what is in the queue already is of this burst.
         if now >= until and (not came or (burst and now >= burst.first + watch.longest)):
             return burst
+
+
+def _printable(text: str) -> str:
+    return "".join(one if one.isprintable() else "?" for one in text)
 
 
 def _photos(watch: Watch, message: dict[str, Any], log: Any) -> list[str]:

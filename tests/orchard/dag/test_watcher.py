@@ -168,6 +168,14 @@ def test_photos_one_after_the_other(queue: Place) -> None:
     ]
 
 
+def test_an_odd_key_is_told_as_far_as_it_can_be_printed(queue: Place) -> None:
+    """Airflow's services could not hand some letters to one another, nor its database take them."""
+    s3 = {"bucket": {"name": queue.bucket}, "object": {"key": "photos/Fig/%00\ud800%0A%FF.jpg"}}
+    body = json.dumps({"Records": [{"eventName": "ObjectCreated:Put", "s3": s3}]})
+    (event,) = events(queue, lambda: queue.send(body))
+    assert event == {"photos": 1, "such_as": [f"s3://{queue.bucket}/photos/Fig/???\ufffd.jpg"]}
+
+
 def test_a_burst_is_one_event(queue: Place) -> None:
     """And what comes after it is another one's."""
     queue.put(*(f"photos/Fig/{number}.jpg" for number in range(50)))
