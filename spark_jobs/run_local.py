@@ -27,7 +27,8 @@ from orchard.lake import accuracy, ledger, parents
 from orchard.lake.home import demand_name, demand_room
 from orchard.lake.lease import AtWorkError, alone
 from orchard.lake.tables import RUNS, ConflictError, asking_aws, open_catalog
-from orchard.photos.discovery import Found, find
+from orchard.photos.discovery import find
+from orchard.photos.found import Found
 from orchard.photos.hierarchy import NONE, Hierarchy
 from orchard.photos.label import PARENT, LabelRule, without_label
 from orchard.photos.listing import canonical_prefix, uri_prefix

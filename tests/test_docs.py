@@ -107,6 +107,7 @@ OPTIONS = {
     "spark-submit ... extract_embeddings.py": "spark_jobs.extract_embeddings",
     "spark-submit ... reduce_embeddings.py": "spark_jobs.reduce_embeddings",
     "spark-submit ... maintain_tables.py": "spark_jobs.maintain_tables",
+    "python -m benchmarks.discovery": "benchmarks.discovery",
     "python -m benchmarks.networks": "benchmarks.networks",
     "python -m benchmarks.near_twins PHOTOS": "benchmarks.near_twins",
     "python -m benchmarks.answers PHOTOS": "benchmarks.answers",

@@ -64,7 +64,7 @@ MAY = {
     "dags": "orchard.dag orchard.form orchard.plan",
     "orchard.commands": "orchard.dag orchard.cluster orchard.prices orchard.aws orchard.photos orchard.lake "
     "orchard.settings orchard.instances orchard.mistakes",
-    "orchard.dag": "orchard.cluster orchard.aws orchard.plan orchard.report orchard.photos orchard.lake "
+    "orchard.dag": "orchard.cluster orchard.prices orchard.aws orchard.plan orchard.report orchard.photos orchard.lake "
     "orchard.settings orchard.form",
     "orchard.ui": "orchard.cluster orchard.aws orchard.settings",
     "orchard.cluster": "orchard.prices orchard.aws orchard.plan orchard.settings orchard.instances",

@@ -85,6 +85,26 @@ def catalog(lake: str, database: str, region: str) -> "Catalog":
     return open_catalog(lake, database, catalog_properties(region))
 
 
+def table_bucket(arn: str) -> "Catalog":
+    """Open the catalog of an S3 table bucket, by the REST endpoint of S3 Tables."""
+    from pyiceberg.catalog import load_catalog
+
+    region = arn.split(":")[3]
+    held = catalog_properties(region)
+    properties = {
+        "type": "rest",
+        "uri": f"https://s3tables.{region}.amazonaws.com/iceberg",
+        "warehouse": arn,
+        "rest.sigv4-enabled": "true",
+        "rest.signing-name": "s3tables",
+        "rest.signing-region": region,
+        "client.region": region,
+    }
+    secrets = ("access-key-id", "secret-access-key", "session-token")
+    properties |= {f"client.{name}": held[f"s3.{name}"] for name in secrets if f"s3.{name}" in held}
+    return load_catalog("s3tables", **properties)
+
+
 def split(address: str) -> tuple[str, str]:
     """Split ``s3://bucket/key``."""
     bucket, _, key = address.removeprefix("s3://").partition("/")

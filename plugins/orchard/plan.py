@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from orchard.form import Wishes
 from orchard.photos.label import without_label
 from orchard.photos.sieve import told
+from orchard.photos.source import LISTING
 from orchard.settings import Settings
 
 _LONGEST = 200  # Airflow allows 250 characters; EMR 256 for the names of cluster and steps, which hold it and more
@@ -36,7 +37,9 @@ class Plan:
         Whether nodes beside the first are wanted at spot prices.
     maintain, keep_days : bool, float
         Whether the tables are maintained, too, and for how long snapshots stay then.
-    relabelled, unlabelled, examples, label_rule, left_out, notes
+    request_dollars : float or None
+        What `requests` cost; None where their price is not known.
+    relabelled, unlabelled, examples, label_rule, left_out, notes, requests, source
         See `orchard.photos.discovery.Found`.
     """
 
@@ -74,6 +77,9 @@ class Plan:
     label_rule: str = "parent"
     left_out: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    requests: Mapping[str, int] = field(default_factory=dict)
+    request_dollars: float | None = None
+    source: str = LISTING
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -114,6 +120,12 @@ class Plan:
             + (f"; {self.left:,} left for a later run" if self.left else "")
             + (f"; left out: {told(self.left_out)}" if self.left_out else ""),
         ]
+        if self.source != LISTING:
+            lines.append(f"  source   {self.source}; photos that are newer wait")
+        if any(self.requests.values()):
+            asked = ", ".join(f"{count:,} {kind}" for kind, count in self.requests.items() if count)
+            cost = "price unknown" if self.request_dollars is None else f"${self.request_dollars:.4f}"
+            lines.append(f"  S3       {asked} requests in {self.find_seconds:,.0f} s to find them, {cost}")
         if self.unlabelled:
             lines.append(f"  no label {without_label(self.unlabelled, self.label_rule, self.examples)}")
         lines += [f"  note     {note}" for note in self.notes]

@@ -18,6 +18,9 @@ from orchard.photos.hierarchy import EXPECTED as EXPECTED_OF_HIERARCHY
 from orchard.photos.hierarchy import Hierarchy, HierarchyError
 from orchard.photos.label import EXPECTED, LabelError, LabelRule
 from orchard.photos.sieve import LEAVE_OUT
+from orchard.photos.source import EXPECTED as EXPECTED_OF_SOURCE
+from orchard.photos.source import LISTING
+from orchard.photos.source import PATTERN as PATTERN_OF_SOURCE
 
 VARIABLE = "orchard"
 # AWS calls London and Zurich eu-..., too.
@@ -147,6 +150,11 @@ class Settings(Written):
         "none", json_schema_extra={"pattern": _LIKE_A_HIERARCHY},
         description="how a label's parent is found (the fruit of a variety): by a rule as `label`, such as `parent/2`, "
         "or from a CSV file in a bucket with the columns label and parent, see [Labels](#labels)")
+    source: Annotated[str, like(PATTERN_OF_SOURCE, EXPECTED_OF_SOURCE)] = Field(
+        LISTING, description="how photos are found: by `listing` the bucket; by an S3 Inventory of it, named by its "
+        "folder; or by S3 Metadata's tables, named by their table bucket's ARN, see [Sources](#sources)")
+    full_listing_days: float = Field(
+        7, ge=0, le=A_CENTURY, description="after so many days all is listed, whatever the `source`")
     leave_out: tuple[str, ...] = Field(
         LEAVE_OUT, strict=False, description="names of files and folders that are no photos, `*` and `?` as in a "
         "shell; by default what other programs leave behind")

@@ -82,6 +82,11 @@ def test_what_a_person_reads() -> None:
         "500 left for a later run",
         "  no label 1 by the rule parent/2, such as s3://bucket/photos/1.jpg",
     ]
+    requests = {"LIST": 10_199, "HEAD": 0}
+    for dollars, said in ((0.050995, "$0.0510"), (None, "price unknown")):
+        assert plan(requests=requests, request_dollars=dollars, find_seconds=361.4).describe().splitlines()[2] == (
+            f"  S3       10,199 LIST requests in 361 s to find them, {said}"
+        )
     assert plan(maintain=True).describe().splitlines()[-1] == "  the tables are maintained, too"
     assert plan(plan_only=True, dollars=None).describe().splitlines()[4:] == [
         "  expected 8 minutes, price unknown",

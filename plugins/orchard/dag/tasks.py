@@ -21,7 +21,9 @@ from orchard.photos.discovery import find
 from orchard.photos.hierarchy import Hierarchy
 from orchard.photos.label import LabelRule
 from orchard.photos.losses import MassDeletionError
+from orchard.photos.source import Source
 from orchard.plan import Plan, reason, safe_run_id, step_options
+from orchard.prices.requests import request_dollars
 from orchard.settings import read_settings
 
 _LOG = logging.getLogger("orchard")
@@ -79,6 +81,7 @@ def make_plan(dag_id: str, dag_run_id: str, params: Mapping[str, Any]) -> Plan:
                 leave_out=settings.leave_out,
                 taken_out=wishes.take_out,
                 hierarchy=hierarchy,
+                source=Source(settings.source, settings.full_listing_days, aws.table_bucket),
                 s3=s3,
                 write=not wishes.plan_only,
             )
@@ -132,6 +135,9 @@ def make_plan(dag_id: str, dag_run_id: str, params: Mapping[str, Any]) -> Plan:
         unlabelled=found.unlabelled,
         examples=found.examples,
         label_rule=found.rule,
+        requests=found.requests,
+        source=found.source,
+        request_dollars=request_dollars(settings.region, found.requests),
     )
     try:
         job_flow(settings, plan)  # only to be told now, and not when the cluster is to be rented

@@ -1,12 +1,8 @@
-"""Discovery: what a run has to do, found by comparing a listing with the lake, and fixed as the run's batch.
-
-The comparison is DuckDB's, in bounded memory whatever bucket and lake hold.
-"""
+"""Discovery: what a run has to do, found by comparing a listing with the lake, and fixed as the run's batch."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -14,99 +10,31 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyiceberg.expressions import And, EqualTo, Not, Or, StartsWith
+from pyiceberg.expressions import And, EqualTo, StartsWith
 from pyiceberg.table import Table
 
-from orchard.lake import parents
+from orchard.lake import parents, watermark
 from orchard.lake.scratch import scratch
-from orchard.lake.tables import append, table_or_none
+from orchard.lake.tables import append
+from orchard.lake.watermark import Watermark
+from orchard.photos.comparison import compare, leave, make_batch
+from orchard.photos.confirmation import confirm
+from orchard.photos.found import Clock, Found
 from orchard.photos.hierarchy import Hierarchy, Seen
+from orchard.photos.known import load_known
 from orchard.photos.label import PARENT, LabelRule
-from orchard.photos.listing import SCHEMA, canonical_prefix, list_photos
+from orchard.photos.listed import load_listed
+from orchard.photos.listing import canonical_prefix
 from orchard.photos.losses import check_losses
 from orchard.photos.notes import notes
 from orchard.photos.sieve import LEAVE_OUT, Sieve
+from orchard.photos.source import Source
 from orchard.photos.strays import take_out
 
 _LOG = logging.getLogger("find_new_photos")
 _ROWS = 500_000  # rows of a batch that are held at once, some 100 MB
 _EXAMPLES = 3
-
-
-@dataclass(frozen=True)
-class Found:
-    """What discovery found: the photos of the listing, and the batch.
-
-    Attributes
-    ----------
-    listed : int
-        All files of the listing. A run done again lists nothing: then it is `photos`.
-    added, changed, deleted : int
-        The batch.
-    left : int
-        Photos that are new or have changed, and were left for a later run. A run done again does not look for them: 0.
-    relabelled : int
-        Of the batch, too: photos whose label alone has changed, so that nothing is embedded.
-    unlabelled, examples : int, tuple of str
-        Photos of the listing without a label, and uris of the first. A run done again does not look for them, either.
-    rule : str
-        By which the labels were found.
-    left_out : dict of str to int
-        Files of the listing that are no photos by their names, by kind (`orchard.photos.sieve`).
-    notes : tuple of str
-        What else a person should know of the listing (`orchard.photos.notes`). A run done again has none.
-    """
-
-    listed: int
-    added: int
-    changed: int
-    deleted: int
-    left: int = 0
-    relabelled: int = 0
-    unlabelled: int = 0
-    examples: tuple[str, ...] = ()
-    rule: str = PARENT.text
-    left_out: dict[str, int] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-    @property
-    def photos(self) -> int:
-        """How many photos are to be embedded."""
-        return self.added + self.changed
-
-    @property
-    def nothing(self) -> bool:
-        return not (self.added or self.changed or self.deleted or self.relabelled)
-
-
-# A photo that had no label and has one now has changed, though its bytes have not, and so has one that lost its label:
-# the one is to be embedded, the other to be rejected. Of photos rejected for another reason no label is known.
-# A step that was killed can leave a photo in both tables, embedded and rejected: it stands in the batch once.
-# Photos on a disk that an older version embedded are known without the last part of their etag.
-_COMPARE = """
-CREATE TEMP MACRO same(known, listed) AS known = listed OR regexp_replace(listed, '-[0-9a-f]+"$', '"') = known
-    AND listed.regexp_matches('^"[0-9a-f]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+"$');
-CREATE TABLE batch AS
-SELECT DISTINCT ON (uri) * FROM (
-SELECT l.*, CASE
-    WHEN k.uri IS NULL THEN 'add'
-    WHEN same(k.etag, l.etag) AND k.label IS NOT NULL AND l.label IS NOT NULL THEN 'relabel'
-    ELSE 'change'
-END AS action
-FROM listed l LEFT JOIN known k ON k.uri = l.uri
-WHERE k.uri IS NULL OR NOT same(k.etag, l.etag) OR (k.judged AND k.label IS DISTINCT FROM l.label)
-UNION ALL
-SELECT k.uri, k.etag, NULL, NULL, NULL, 'delete'
-FROM known k LEFT JOIN listed l ON l.uri = k.uri
-WHERE l.uri IS NULL
-)
-"""
-# DuckDB compares text by its bytes, and so the order is the same everywhere.
-_LEAVE = """
-DELETE FROM batch WHERE action IN ('add', 'change') AND uri >= (
-    SELECT uri FROM batch WHERE action IN ('add', 'change') ORDER BY uri LIMIT 1 OFFSET ?
-)
-"""
+_LISTING = Source()
 
 
 def find(
@@ -122,6 +50,7 @@ def find(
     leave_out: Sequence[str] = LEAVE_OUT,
     taken_out: str | None = None,
     hierarchy: Hierarchy | None = None,
+    source: Source = _LISTING,
     s3: Any = None,
     write: bool = True,
 ) -> Found:
@@ -144,8 +73,10 @@ def find(
         A prefix, none of `prefixes`, whose photos leave the lake; `mass_deletion_meant` where some are still there.
     hierarchy : Hierarchy, optional
         What finds the parents of labels, which the lake's table `hierarchy` then holds; default: it stays as it is.
+    source : Source
+        What is asked of what is there. Of one that lags, how far it was taken is kept in the lake.
     s3 : S3 client of boto3, optional
-        What buckets are listed with; default: boto3's own.
+        What buckets are listed with; default: boto3's own, where the source is listing.
     write : bool
         Without it nothing is written: a look at what a run would do.
 
@@ -158,6 +89,7 @@ def find(
     """
     if not prefixes:
         raise ValueError("Expected at least one prefix, s3://bucket/prefix or a folder, got none.")
+    began = datetime.now(UTC)
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit}: expected 1 or more photos, or None for all.")
     batches = catalog.load_table((database, "batches"))
@@ -176,32 +108,43 @@ def find(
         of_file = hierarchy.read_file(s3) if hierarchy and file else {}
         seen = Seen(hierarchy.rule, rule) if hierarchy and hierarchy.rule else None
         sieve = Sieve((*leave_out, *filter(None, [file and file.rsplit("/", 1)[-1]])), lake)
-        with closing(list_photos(*outermost, rule=seen.rule if seen else rule, client=s3, sieve=sieve)) as listing:
-            db.register("listing", pa.RecordBatchReader.from_batches(SCHEMA, listing))
-            db.execute("CREATE TABLE listed AS SELECT DISTINCT ON (uri) * FROM listing")
-        _load_known(db, catalog, database, extractor_id, canonical)
+        clock = Clock()
+        load_known(db, catalog, database, extractor_id, canonical)
+        clock.stops("known")
+        what = (extractor_id, rule.text, hierarchy.text if hierarchy else "", source.text, *leave_out, *canonical)
+        mark = watermark.read(catalog, database, what) if source.lags else None
+        due, requests = source.listing_due(mark, began), Counter[str]()
+        look: dict[str, Any] = {"rule": seen.rule if seen else rule, "sieve": sieve, "s3": s3, "requests": requests}
+        since = source.since(mark, began)
+        asked = load_listed(db, outermost, Source() if due else source, since, **look)
+        clock.stops("listing")
+        compare(db)
         if not mass_deletion_meant:
             check_losses(db, canonical, rule)
-        db.execute(_COMPARE)
+        whole = not asked.prefixes or confirm(db, asked.prefixes, **look)
+        make_batch(db)
         told: tuple[str, ...] = ()
         if taken_out is not None:
             before = partial(_deleted, batches, extractor_id)
             told = take_out(db, taken_out, canonical, deleted=before, meant=mass_deletion_meant, s3=s3)
-        left = 0
-        if limit is not None:
-            ((left,),) = db.execute(_LEAVE, [limit]).fetchall()
+        left = 0 if limit is None else leave(db, limit)
         told += (*notes(db, canonical, s3), *(seen.notes() if seen else ()))
+        clock.stops("comparing")
         if write:
             if hierarchy:
                 _keep(catalog, database, hierarchy, seen.parents if seen else of_file, seen.labels if seen else None)
             append(batches, _batch_rows(db, run_id, extractor_id, rule))
+            if source.lags:
+                listed_at = began if due or mark is None else mark.listed_at
+                found_at = began if whole and not left else None
+                watermark.write(catalog, database, Watermark([*what], listed_at, since, found_at, run_id))
         ((total, labelled),) = db.execute("SELECT count(*), count(label) FROM listed").fetchall()
         none = db.execute(f"SELECT uri FROM listed WHERE label IS NULL ORDER BY uri LIMIT {_EXAMPLES}").fetchall()
         added, changed, deleted, relabelled = _count(db, "batch")
     examples = tuple(uri for (uri,) in none)
     listed, left_out = total + sieve.left_out.total(), dict(sorted(sieve.left_out.items()))
     counts = (listed, added, changed, deleted, left, relabelled, total - labelled)
-    return Found(*counts, examples, rule.text, left_out, told)
+    return Found(*counts, examples, rule.text, left_out, told, dict(requests), clock.seconds, asked.told)
 
 
 def _keep(
@@ -239,27 +182,6 @@ def _deleted(batches: Table, extractor_id: str, begin: str) -> bool:
 def _count(db: duckdb.DuckDBPyConnection, batch: str) -> list[int]:
     counts = dict(db.execute(f"SELECT action, count(*) FROM {batch} GROUP BY action").fetchall())
     return [counts.get(action, 0) for action in ("add", "change", "delete", "relabel")]
-
-
-def _load_known(
-    db: duckdb.DuckDBPyConnection, catalog: Catalog, database: str, extractor_id: str, prefixes: Sequence[str]
-) -> None:
-    """Load what the lake holds, embedded or rejected, for this extractor: under the prefixes, and `elsewhere`.
-
-    `judged` says that `label` was found by the rule of then: none for a photo that was rejected for just that.
-    """
-    each = [StartsWith("uri", prefix) for prefix in prefixes]
-    under = Or(*each) if len(each) > 1 else each[0]
-    for into, there in (("known", under), ("elsewhere", Not(under))):
-        db.execute(f"CREATE TABLE {into} (uri VARCHAR, etag VARCHAR, label VARCHAR, judged BOOLEAN)")
-        where = And(EqualTo("extractor_id", extractor_id), there)
-        for name, column, found in (
-            ("embeddings", "label", "label, true"),
-            ("rejects", "reason", "NULL, starts_with(reason, 'no label')"),
-        ):
-            if (table := table_or_none(catalog, database, name)) is not None:
-                db.register("part", table.scan(where, selected_fields=("uri", "etag", column)).to_arrow_batch_reader())
-                db.execute(f"INSERT INTO {into} SELECT uri, etag, {found} FROM part")
 
 
 def _batch_rows(db: duckdb.DuckDBPyConnection, run_id: str, extractor_id: str, rule: LabelRule) -> Iterator[pa.Table]:

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from itertools import groupby
 
 _PARENT = re.compile(r"parent(?:/([0-9]{1,3}))?")
@@ -66,9 +66,7 @@ class LabelRule:
             levels = int(parent[1] or 1)
             if not levels:
                 raise LabelError(text, "levels are counted from 1")
-            return cls(
-                "parent" if levels == 1 else f"parent/{levels}", partial(_one_spelling, partial(_folder, levels))
-            )
+            return cls("parent" if levels == 1 else f"parent/{levels}", partial(_parent, levels))
         try:
             pattern = re.compile(unicodedata.normalize("NFC", text))
         except (re.error, OverflowError, RecursionError) as error:  # the latter two of numbers and nesting too large
@@ -77,7 +75,7 @@ class LabelRule:
             if _MEANT.match(text):
                 raise LabelError(text, "parent is in small letters, and nothing follows it but a slash and 1 to 999")
             raise LabelError(text, "it has no group to take the label from")
-        return cls(text, partial(_one_spelling, partial(_group, pattern, "label" in pattern.groupindex)))
+        return cls(text, partial(_group, pattern, "label" in pattern.groupindex))
 
 
 def one_spelling(text: str) -> str | None:
@@ -85,22 +83,23 @@ def one_spelling(text: str) -> str | None:
     return unicodedata.normalize("NFC", text).strip() or None
 
 
-def _one_spelling(find: Callable[[str], str | None], key: str) -> str | None:
-    label = find(unicodedata.normalize("NFC", key))
-    return None if label is None else one_spelling(label)
+def _parent(levels: int, key: str) -> str | None:
+    return _name(levels, key.rpartition("/")[0])
 
 
-def _folder(levels: int, key: str) -> str | None:
-    """Name of a folder above a key; empty and dot segments, which S3 allows, name none."""
-    folders = [segment for segment in key.split("/")[:-1] if segment not in ("", ".", "..")]
-    return folders[-levels] if len(folders) >= levels else None
+@lru_cache(10_000)  # many photos stand in a folder, and are listed one after another
+def _name(levels: int, folder: str) -> str | None:
+    """Name of a folder or one above it; empty and dot segments, which S3 allows, name none."""
+    folders = [segment for segment in folder.split("/") if segment not in ("", ".", "..")]
+    return one_spelling(folders[-levels]) if len(folders) >= levels else None
 
 
 def _group(pattern: re.Pattern[str], named: bool, key: str) -> str | None:
-    found = pattern.search(key)
+    found = pattern.search(key if key.isascii() else unicodedata.normalize("NFC", key))
     if found is None:
         return None
-    return next(filter(None, [found["label"]] if named else found.groups()), None)
+    label = next(filter(None, [found["label"]] if named else found.groups()), None)
+    return None if label is None else one_spelling(label)
 
 
 PARENT = LabelRule.parse("parent")

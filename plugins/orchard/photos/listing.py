@@ -6,8 +6,8 @@ It takes every key that S3 allows and every name that a file system does (obstor
 import errno
 import os
 import stat
-from collections import deque
-from collections.abc import Generator, Iterator
+from collections import Counter, deque
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from itertools import islice
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from orchard.photos.bucket import objects
+from orchard.photos.bucket import Page, pages
 from orchard.photos.label import PARENT, LabelRule
 from orchard.photos.sieve import Sieve
 
@@ -35,7 +35,7 @@ _NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)  # whe
 
 
 class Photo(NamedTuple):
-    """One object that is named like a photo."""
+    """One file that is named like a photo."""
 
     uri: str
     etag: str
@@ -84,7 +84,12 @@ def uri_prefix(prefix: str) -> str:
 
 
 def list_photos(
-    *prefixes: str, rule: LabelRule = PARENT, client: Any = None, sieve: Sieve | None = None
+    *prefixes: str,
+    rule: LabelRule = PARENT,
+    client: Any = None,
+    sieve: Sieve | None = None,
+    cuts: Mapping[str, Sequence[str]] | None = None,
+    requests: Counter[str] | None = None,
 ) -> Generator[pa.RecordBatch, None, None]:
     """List the photos under prefixes, to their end or with an error; close it where you stop before.
 
@@ -98,29 +103,49 @@ def list_photos(
         Whose credentials are used; `orchard.photos.bucket.client_config` says how it is best configured.
     sieve : Sieve, optional
         What leaves out the files of other programs, and counts them.
+    cuts : Mapping of str to sequence of str, optional
+        For a prefix in S3, uris that cut it into parts to be listed side by side.
+    requests : Counter of str, optional
+        Counts what S3 is asked for.
 
     Yields
     ------
     RecordBatch
         Of `SCHEMA`. ``label`` is null where the rule finds none.
     """
-    with closing(_list_all(prefixes, rule, client, sieve or Sieve())) as photos:
-        while rows := list(islice(photos, _ROWS)):
-            columns = zip(zip(*rows, strict=True), SCHEMA, strict=True)
-            yield pa.record_batch([pa.array(column, field.type) for column, field in columns], schema=SCHEMA)
-
-
-def _list_all(prefixes: tuple[str, ...], rule: LabelRule, client: Any, sieve: Sieve) -> Generator[Photo, None, None]:
+    sieve = sieve or Sieve()
     for prefix in prefixes:
         if not prefix.startswith("s3://"):
-            yield from _list_folder(prefix.removeprefix("file://"), rule, sieve)
-    if in_s3 := [prefix.removeprefix("s3://").split("/", 1) for prefix in prefixes if prefix.startswith("s3://")]:
-        with closing(objects([(bucket, begin) for bucket, begin in in_s3], client)) as items:
-            for bucket, item in items:
-                uri, key = f"s3://{bucket}/{item['Key']}", item["Key"]
-                begin = next(one for where, one in in_s3 if where == bucket and key.startswith(one))
-                if sieve.passes(key[len(begin) :], uri):
-                    yield Photo(uri, item["ETag"], item["Size"], item["LastModified"], rule.find(key))
+            photos = _list_folder(prefix.removeprefix("file://"), rule, sieve)
+            while rows := list(islice(photos, _ROWS)):
+                yield _batch(zip(*rows, strict=True))
+    in_s3 = {split(prefix): prefix for prefix in prefixes if prefix.startswith("s3://")}
+    at = {where: [split(uri)[1] for uri in (cuts or {}).get(prefix, ())] for where, prefix in in_s3.items()}
+    if in_s3:
+        with closing(pages(list(in_s3), client, at, requests)) as listed:
+            for page in listed:
+                if (batch := photos_among(page, rule, sieve)).num_rows:
+                    yield batch
+
+
+def photos_among(page: Page, rule: LabelRule, sieve: Sieve) -> pa.RecordBatch:
+    """Make a batch of those objects of a page that are looked into."""
+    top, begin = f"s3://{page.bucket}/", len(page.prefix)
+    items = [item for item in page.items if sieve.passes(item["Key"][begin:], top + item["Key"])]
+    keys = [item["Key"] for item in items]
+    columns = [[item[name] for item in items] for name in ("ETag", "Size", "LastModified")]
+    return _batch([[top + key for key in keys], *columns, [rule.find(key) for key in keys]])
+
+
+def split(uri: str) -> tuple[str, str]:
+    """Split ``s3://bucket/key``."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
+def _batch(columns: Iterable[Sequence[Any]]) -> pa.RecordBatch:
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
+    return pa.record_batch(arrays, schema=SCHEMA)
 
 
 def _list_folder(top: str, rule: LabelRule, sieve: Sieve) -> Iterator[Photo]:

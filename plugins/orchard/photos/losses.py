@@ -8,11 +8,12 @@ from orchard.photos.label import LabelRule
 
 MISSING_SHARE = 0.2  # of what the lake holds under a prefix: more missing than that is taken for an accident
 MEANT = "say so: --mass-deletion-meant, or the Param mass_deletion_meant of the DAG."
-# Of what the lake holds under a prefix: all, what is not there any more, and what loses its label.
+_KNOWN = "SELECT count(*) FROM known WHERE starts_with(uri, ?)"
+# What is not there any more, and what loses its label.
 _LOSSES = """
-SELECT count(*), count(*) FILTER (l.uri IS NULL),
-    count(*) FILTER (l.uri IS NOT NULL AND l.label IS NULL AND k.label IS NOT NULL)
-FROM known k LEFT JOIN listed l ON l.uri = k.uri WHERE starts_with(k.uri, ?)
+SELECT count(*) FILTER (action = 'delete'),
+    count(*) FILTER (action <> 'delete' AND label IS NULL AND known_label IS NOT NULL)
+FROM differences WHERE starts_with(uri, ?)
 """
 
 
@@ -21,7 +22,7 @@ class MassDeletionError(RuntimeError):
 
 
 def check_losses(db: duckdb.DuckDBPyConnection, prefixes: Sequence[str], rule: LabelRule) -> None:
-    """Hold a listing against what the lake holds, both as `orchard.photos.discovery` loads them.
+    """Hold what a listing lacks against what the lake holds, as `orchard.photos.comparison` finds it.
 
     Raises
     ------
@@ -29,7 +30,8 @@ def check_losses(db: duckdb.DuckDBPyConnection, prefixes: Sequence[str], rule: L
         More than `MISSING_SHARE` of the photos under one of the prefixes is gone, or loses its label.
     """
     for prefix in prefixes:
-        ((known, missing, unlabelled),) = db.execute(_LOSSES, [prefix]).fetchall()
+        ((known,),) = db.execute(_KNOWN, [prefix]).fetchall()
+        ((missing, unlabelled),) = db.execute(_LOSSES, [prefix]).fetchall()
         if missing > MISSING_SHARE * known:
             raise MassDeletionError(
                 f"{missing:,} of the {known:,} photos that the lake holds under {prefix} are not there any more: "

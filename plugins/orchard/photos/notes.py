@@ -6,7 +6,9 @@ are there twice. All is read from what `orchard.photos.discovery` has loaded; no
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import duckdb
@@ -17,21 +19,25 @@ from orchard.photos.strays import still_there, strays
 _MOST = 3  # of each kind are named
 _LABELS = 100_000  # are compared: more are no kinds of fruit
 # An etag stands for the very file on a disk, and in S3 for the bytes; one that does not (KMS) is like no other.
-_MOVED = """
-SELECT count(DISTINCT l.uri), min([l.uri, e.uri])
-FROM batch b JOIN listed l USING (uri) JOIN elsewhere e ON e.etag = l.etag
-WHERE b.action = 'add' AND l.size > 0
-"""
+_NEW = "SELECT uri, etag FROM batch SEMI JOIN elsewhere USING (etag) WHERE action = 'add' AND size > 0"
+_OLD = "SELECT min(uri) FROM elsewhere WHERE etag = ?"
+# Lists of uris would not spill, nor would sets of them: what is there twice is counted, and two are fetched.
 _SAME_IN_S3 = """
-SELECT coalesce(sum(n - 1), 0)::BIGINT, min(uris) FROM (
-    SELECT count(*) AS n, list(uri ORDER BY uri)[:2] AS uris FROM listed
-    WHERE starts_with(uri, 's3://') AND size > 0 AND etag IN (SELECT etag FROM batch WHERE action IN ('add', 'change'))
-    GROUP BY etag, size HAVING n > 1
-)
+CREATE OR REPLACE TEMP TABLE same AS SELECT etag, size, count(*) AS n FROM listed
+WHERE starts_with(uri, 's3://') AND size > 0 AND etag IN (SELECT etag FROM batch WHERE action IN ('add', 'change'))
+GROUP BY etag, size HAVING n > 1
 """
+_FIRST = (
+    "SELECT etag, size FROM listed JOIN same USING (etag, size) WHERE starts_with(uri, 's3://') ORDER BY uri LIMIT 1"
+)
+_FIRST_TWO = (
+    f"SELECT uri FROM listed JOIN ({_FIRST}) USING (etag, size) WHERE starts_with(uri, 's3://') ORDER BY uri LIMIT 2"
+)
 _SAME_SIZE = """
-SELECT list(uri ORDER BY uri) FROM listed WHERE starts_with(uri, 'file://') AND size > 0
-AND size IN (SELECT size FROM batch WHERE action IN ('add', 'change')) GROUP BY size HAVING count(*) > 1
+SELECT size, uri FROM listed WHERE starts_with(uri, 'file://') AND size IN (
+    SELECT size FROM listed WHERE starts_with(uri, 'file://') AND size > 0
+    AND size IN (SELECT size FROM batch WHERE action IN ('add', 'change')) GROUP BY size HAVING count(*) > 1
+) ORDER BY size, uri
 """
 _TOO_GOOD = "each counts, and what is measured on them is too good."
 
@@ -84,15 +90,18 @@ def _twins(db: duckdb.DuckDBPyConnection) -> Iterator[str]:
 
 
 def _copies(db: duckdb.DuckDBPyConnection) -> Iterator[str]:
-    ((moved, example),) = db.execute(_MOVED).fetchall()
+    ((moved,),) = db.execute(f"SELECT count(*) FROM ({_NEW})").fetchall()
     if moved:
-        new, old = example
+        ((new, etag),) = db.execute(f"{_NEW} ORDER BY uri LIMIT 1").fetchall()
+        ((old,),) = db.execute(_OLD, [etag]).fetchall()
         yield f"New, but in the lake under another name: {_photos(moved)}, such as {new}, there as {old}; {_TOO_GOOD}"
-    ((same, example),) = db.execute(_SAME_IN_S3).fetchall()
+    db.execute(_SAME_IN_S3)
+    ((same,),) = db.execute("SELECT coalesce(sum(n - 1), 0)::BIGINT FROM same").fetchall()
+    example = [uri for (uri,) in db.execute(_FIRST_TWO).fetchall()] if same else []
     rows = db.execute(_SAME_SIZE)
     # On a disk nothing but the bytes tells: those of a size are read where one of them is new.
-    while row := rows.fetchone():
-        for uris in _equal(row[0]):
+    for _, of_a_size in groupby(iter(rows.fetchone, None), key=itemgetter(0)):
+        for uris in _equal(uri for _, uri in of_a_size):
             same, example = same + len(uris) - 1, min(example or uris, uris)
     if same:
         one, other = example[:2]
@@ -103,7 +112,7 @@ def _photos(count: int) -> str:
     return "1 photo" if count == 1 else f"{count:,} photos"
 
 
-def _equal(uris: Sequence[str]) -> list[list[str]]:
+def _equal(uris: Iterable[str]) -> list[list[str]]:
     by_digest = defaultdict(list)
     for uri in uris:
         try:

@@ -42,6 +42,8 @@ _PHOTO = re.compile(
     rf"({'|'.join(map(re.escape, SUFFIXES))})([?!:&;@#].*)?$",
     re.IGNORECASE | re.DOTALL,
 )
+# As nearly all are written; the pattern takes ten times as long.
+_USUAL = tuple(suffix for lower in SUFFIXES for suffix in (lower, lower.upper()))
 _SUFFIX = re.compile(r".(\.[^. ]{1,12})$", re.DOTALL)
 
 
@@ -68,6 +70,8 @@ class Sieve:
             (re.compile(fnmatch.translate(pattern), re.IGNORECASE), OTHERS.get(pattern, f"like {pattern}"))
             for pattern in leave_out
         ]
+        any_of_them = "|".join(pattern.pattern for pattern, _ in self._patterns)
+        self._any = re.compile(any_of_them, re.IGNORECASE) if self._patterns else None
         self._folders: dict[str, str | None] = {}
 
     def passes(self, path: str, uri: str = "") -> bool:
@@ -92,6 +96,8 @@ class Sieve:
         return kind is None
 
     def _of_another(self, *names: str) -> str | None:
+        if self._any is None or not any(map(self._any.match, names)):  # as most are
+            return None
         return next((kind for pattern, kind in self._patterns if any(map(pattern.match, names))), None)
 
 
@@ -106,7 +112,7 @@ def told(left_out: Mapping[str, int], most: int = 5) -> str:
 
 def _no_photo(name: str) -> str | None:
     """Name the kind of a file that is not called a photo; one without a suffix may be one."""
-    if _PHOTO.search(name):
+    if name.endswith(_USUAL) or _PHOTO.search(name):
         return None
     suffix = _SUFFIX.search(name)
     return f"named {suffix[1].lower()}" if suffix else None

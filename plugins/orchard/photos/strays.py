@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import duckdb
 import pyarrow as pa
 
-from orchard.photos.bucket import objects
+from orchard.photos.bucket import pages
 from orchard.photos.listing import uri_prefix
 from orchard.photos.losses import MEANT, MassDeletionError
 
@@ -62,8 +62,8 @@ def still_there(db: duckdb.DuckDBPyConnection, stray: Stray, s3: Any = None) -> 
     most = _ROWS + 10 * stray.photos  # much else may lie there by now
     bucket, _, key = stray.prefix.removeprefix("s3://").partition("/")
     try:
-        with closing(objects([(bucket, key)], s3)) as items:
-            keys = (f"s3://{bucket}/{item['Key']}" for _, item in islice(items, most))
+        with closing(pages([(bucket, key)], s3)) as listed:
+            keys = islice((f"s3://{bucket}/{item['Key']}" for page in listed for item in page.items), most)
             while part := list(islice(keys, _ROWS)):
                 db.register("keys", pa.table({"uri": part}))
                 db.execute("INSERT INTO there FROM keys")

@@ -1,5 +1,6 @@
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchard.photos import bucket as module
-from orchard.photos.bucket import THREADS, client_config, objects
+from orchard.photos.bucket import THREADS, DisorderError, Item, Page, client_config, evenly, pages
 
 ODD = [
     *("a//b.jpg", "a//", "/lead.jpg", "//.jpg", "///x.jpg", "./x.jpg", "../x.jpg", "a/./b.jpg", "a/../b.jpg", ".jpg"),
@@ -41,44 +42,142 @@ ODD = [
 ]
 
 
-class Fake:
-    """An S3 with some keys, which lists a few of them a page, as S3 is documented to."""
+def objects(
+    prefixes: list[tuple[str, str]], client: Any = None, cuts: dict[tuple[str, str], list[str]] | None = None
+) -> Iterator[tuple[str, Item]]:
+    """List objects one by one."""
+    with closing(pages(prefixes, client, cuts)) as listed:
+        for page in listed:
+            assert (page.bucket, page.prefix) in prefixes
+            yield from ((page.bucket, item) for item in page.items)
 
-    def __init__(self, keys: set[str], page: int) -> None:
-        self.meta = SimpleNamespace(config=SimpleNamespace(max_pool_connections=3))
-        self.keys, self.page = sorted(keys, key=str.encode), page
+
+class Fake:
+    """An S3 with some keys, which lists a few of them a page, as S3 is documented to; `meanwhile` is called in between.
+
+    A page is what is there when it is asked for, behind the last key of the page before.
+    """
+
+    def __init__(self, keys: set[str], page: int, meanwhile: Callable[[], object] = lambda: None) -> None:
+        self.meta = SimpleNamespace(
+            config=SimpleNamespace(max_pool_connections=3), events=SimpleNamespace(register_first=lambda *_, **__: None)
+        )
+        self.keys, self.page, self.meanwhile = keys, page, meanwhile
 
     def get_paginator(self, _: str) -> Any:
         return SimpleNamespace(paginate=self.pages)
 
     def pages(self, Bucket: str, Prefix: str, Delimiter: str = "", StartAfter: str = "") -> Iterator[dict[str, Any]]:
-        entries: dict[str, str] = {}
-        for key in self.keys:
-            if key.startswith(Prefix) and key.encode() > StartAfter.encode():
+        assert not (Delimiter and StartAfter), "stores differ in what that gives"
+        after, more = StartAfter.encode(), True
+        while more:
+            self.meanwhile()
+            entries: dict[str, str] = {}
+            for key in sorted(self.keys, key=str.encode):
                 name, slash, _ = key[len(Prefix) :].partition("/")
                 folder = bool(Delimiter and slash)
-                entries[Prefix + name + slash if folder else key] = "Prefix" if folder else "Key"
-        rows = list(entries.items())
-        for i in range(0, max(len(rows), 1), self.page):
+                entry = Prefix + name + slash if folder else key
+                if key.startswith(Prefix) and entry.encode() > after:
+                    entries[entry] = "Prefix" if folder else "Key"
+            rows = list(entries.items())
+            more, rows = len(rows) > self.page, rows[: self.page]
             page: dict[str, Any] = {}
-            for value, kind in rows[i : i + self.page]:
+            for value, kind in rows:
                 page.setdefault("Contents" if kind == "Key" else "CommonPrefixes", []).append({kind: value})
+                after = value.encode()
             yield page
+
+
+KEYS = st.sets(st.text("/a.z\U0001f34e\uffff", min_size=1, max_size=6), max_size=40)
 
 
 @settings(max_examples=300, deadline=None)
 @given(
-    keys=st.sets(st.text("/a.z\U0001f34e\uffff", min_size=1, max_size=6), max_size=40),
+    keys=KEYS,
     prefix=st.text("/a.z", max_size=3),
     page=st.integers(1, 10),
     parts=st.integers(1, 8),
+    looks=st.integers(1, 8),
+    cuts=st.lists(st.text("/a.z\U0001f34e\uffff", max_size=6), max_size=12),
 )
-def test_every_key_once_whatever_keys_there_are(keys: set[str], prefix: str, page: int, parts: int) -> None:
+def test_every_key_once_whatever_keys_and_cuts_there_are(
+    keys: set[str], prefix: str, page: int, parts: int, looks: int, cuts: list[str]
+) -> None:
+    """Cuts by the folders that are found, at any place, and at keys that are there."""
     keys = {key + ".jpg" for key in keys} | keys
+    expected = sorted(key for key in keys if key.startswith(prefix) and not key.endswith("/"))
+    where = ("b", prefix)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_PARTS", parts)
-        found = sorted(item["Key"] for _, item in objects([("b", prefix)], Fake(keys, page)))
-    assert found == sorted(key for key in keys if key.startswith(prefix) and not key.endswith("/"))
+        patch.setattr(module, "_LOOKS", looks)
+        for at in ([], cuts, [prefix + cut for cut in cuts], evenly(expected, parts)):
+            found = sorted(item["Key"] for _, item in objects([where], Fake(keys, page), {where: at}))
+            assert found == expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data(), there=KEYS, come=KEYS, go=KEYS, page=st.integers(1, 5))
+def test_keys_that_come_and_go_meanwhile(
+    data: st.DataObject, there: set[str], come: set[str], go: set[str], page: int
+) -> None:
+    """What was there all the time is listed once, and nothing twice."""
+    go, come = go - there, come - there - go
+    changes = data.draw(
+        st.permutations([*((key, True) for key in sorted(come)), *((key, False) for key in sorted(go))])
+    )
+    cuts = data.draw(st.lists(st.sampled_from(sorted({"a", *there, *come, *go})), max_size=6))
+    keys, lock = there | go, threading.Lock()
+
+    def meanwhile() -> None:
+        with lock:
+            for key, comes in [changes.pop() for _ in range(min(3, len(changes)))]:
+                # Never in place: another page is just being made.
+                fake.keys = fake.keys | {key} if comes else fake.keys - {key}
+
+    fake = Fake(keys, page, meanwhile)
+    found = Counter(item["Key"] for _, item in objects([("b", "")], fake, {("b", ""): cuts}))
+    real = {key for key in there if not key.endswith("/")}
+    assert real <= found.keys() <= {key for key in there | come | go if not key.endswith("/")}
+    assert set(found.values()) <= {1}
+
+
+@given(keys=st.lists(st.text("abc", max_size=3), max_size=50).map(sorted), parts=st.integers(1, 60))
+def test_even_cuts_are_keys_in_their_order(keys: list[str], parts: int) -> None:
+    cuts = evenly(keys, parts)
+    assert len(cuts) < parts
+    assert cuts == sorted({*cuts} & {*keys})
+    assert evenly([f"{i:03}" for i in range(100)], 4) == ["025", "050", "075"]
+
+
+def test_requests_are_counted() -> None:
+    keys, requests = {f"{i:02}.jpg" for i in range(20)}, Counter[str]()
+    for _ in pages([("b", "")], Fake(keys, 5), {("b", ""): ["04.jpg", "09.jpg"]}, requests):
+        pass
+    assert requests == {"LIST": 1 + 1 + 2}  # a range that ends with a page asks for no more
+    requests.clear()
+    assert [len(page.items) for page in pages([("b", "")], Fake(keys, 5), None, requests)] == [5] * 4
+    assert requests == {"LIST": 4 + 4}  # as many to look for folders
+
+
+class Disordered(Fake):
+    """A store that lists as it likes."""
+
+    def pages(self, Bucket: str, Prefix: str, Delimiter: str = "", StartAfter: str = "") -> Iterator[dict[str, Any]]:
+        for key in ("b", "a", "c"):
+            yield {"Contents": [{"Key": key}]}
+
+
+def test_a_store_that_lists_in_no_order_is_refused() -> None:
+    with pytest.raises(DisorderError) as caught:
+        list(pages([("b", "")], Disordered(set(), 1)))
+    assert str(caught.value) == (
+        "s3://b/: the store listed 'a' after 'b'; expected keys in the order of their UTF-8, as S3 lists them. Nothing "
+        "was deleted; the store cannot be listed side by side."
+    )
+    # But for directory buckets, which do so, and are listed page after page.
+    directory = [("photos--euw1-az1--x-s3", "")]
+    found = list(pages(directory, Disordered(set(), 1), {directory[0]: ["b"]}))
+    assert found == [Page(*directory[0], [{"Key": key}]) for key in ("b", "a", "c")]
 
 
 @pytest.fixture
@@ -100,8 +199,9 @@ def oracle(aws: Any, bucket: str, prefix: str) -> list[tuple[str, str]]:
     return sorted((item["Key"], item["ETag"]) for item in items if not item["Key"].endswith("/"))
 
 
-def listed(bucket: str, prefix: str, client: Any = None) -> list[tuple[str, str]]:
-    return sorted((item["Key"], item["ETag"]) for _, item in objects([(bucket, prefix)], client))
+def listed(bucket: str, prefix: str, client: Any = None, cuts: Sequence[str] = ()) -> list[tuple[str, str]]:
+    where = (bucket, prefix)
+    return sorted((item["Key"], item["ETag"]) for _, item in objects([where], client, {where: list(cuts)}))
 
 
 def no_thread_is_left() -> bool:
@@ -117,7 +217,8 @@ def test_odd_keys(aws: Any, bucket: str, s3: Any, monkeypatch: pytest.MonkeyPatc
         )
         monkeypatch.setattr(module, "_PARTS", parts)
         for prefix in ("", "trai", "train/", "a", "a/", "a//", "/", "//", ".", "..", "%", "line\n", "🍎", "none/"):
-            assert listed(bucket, prefix, s3) == oracle(aws, bucket, prefix), (page, parts, prefix)
+            for cuts in ((), ODD):
+                assert listed(bucket, prefix, s3, cuts) == oracle(aws, bucket, prefix), (page, parts, prefix)
         s3.meta.events.unregister("before-parameter-build.s3.ListObjectsV2", unique_id=page)
     assert len(listed(bucket, "")) == len(ODD) - 1
 
@@ -147,7 +248,7 @@ def test_side_by_side_and_on_the_callers_client(aws: Any, bucket: str, s3: Any) 
     meet = threading.Barrier(8, timeout=30)
 
     def wait(params: dict[str, Any], **_: Any) -> None:
-        if params["Prefix"]:
+        if "Delimiter" not in params and params.get("StartAfter") != "7/":  # there are nine ranges
             meet.wait()
 
     s3.meta.events.register("before-parameter-build.s3.ListObjectsV2", wait)
@@ -170,7 +271,7 @@ def test_an_error_of_any_part_stops_it_and_is_raised(aws: Any, bucket: str, s3: 
     put(aws, bucket, [f"{i}/x.jpg" for i in range(20)])
 
     def refuse(params: dict[str, Any], **_: Any) -> None:
-        if params["Prefix"] == "7/":
+        if params.get("StartAfter") == "7/":
             raise PermissionError("not this one")
 
     s3.meta.events.register("before-parameter-build.s3.ListObjectsV2", refuse)
@@ -186,9 +287,9 @@ def test_an_error_of_any_part_stops_it_and_is_raised(aws: Any, bucket: str, s3: 
 def test_stopped_early_leaves_no_thread(taken: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also while the threads wait for room: these pages are many more than are kept."""
     keys = {f"{i}/{j}.jpg" for i in range(10) for j in range(100)}
-    with closing(objects([("b", "")], Fake(keys, page=1))) as items:
+    with closing(pages([("b", "")], Fake(keys, page=1))) as listed:
         for _ in range(taken):
-            next(items)
+            next(listed)
     assert no_thread_is_left()
 
 

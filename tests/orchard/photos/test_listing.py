@@ -367,10 +367,9 @@ class TestBucket:
         found = {row["uri"]: row["label"] for batch in batches for row in batch.to_pylist()}
         assert found == {f"s3://{bucket}/a/1.jpg": "a", f"s3://{bucket}/c/3.jpg": "c", f"{folder}d/4.jpg": "d"}
 
-    def test_stopped_early(self, aws: Any, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_stopped_early(self, aws: Any, bucket: str) -> None:
         self.put(aws, bucket, *(f"{i}/{i}.jpg" for i in range(9)))
-        monkeypatch.setattr(listing, "_ROWS", 2)
         batches = list_photos(f"s3://{bucket}/")
-        assert next(batches).num_rows == 2
+        assert next(batches).num_rows == 1
         batches.close()
         assert not [thread for thread in threading.enumerate() if thread.name.startswith("listing")]

@@ -1,0 +1,141 @@
+"""Listed: what is there now, loaded for a comparison: by a source that lags, where it knows the bucket, or by listing."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from orchard.photos.bucket import Page
+from orchard.photos.inventory import newest
+from orchard.photos.known import cuts
+from orchard.photos.label import LabelRule
+from orchard.photos.listing import SCHEMA, list_photos, photos_among, split
+from orchard.photos.metadata_tables import MetadataTables
+from orchard.photos.sieve import Sieve
+from orchard.photos.source import LISTING, Source, SourceError
+
+LATE = timedelta(days=1)  # by which an event may come into the journal; in general it is minutes
+_ROWS = 50_000  # that are inserted at once
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked in place of S3.
+
+    Attributes
+    ----------
+    told : str
+        For a person.
+    prefixes : tuple of str
+        Under which; none where all was listed.
+    """
+
+    told: str = LISTING
+    prefixes: tuple[str, ...] = ()
+
+
+def load_listed(
+    db: duckdb.DuckDBPyConnection,
+    prefixes: Sequence[str],
+    source: Source,
+    since: datetime | None,
+    *,
+    rule: LabelRule,
+    sieve: Sieve,
+    s3: Any,
+    requests: Counter[str],
+) -> Asked:
+    """Load what is there, into `listed`: by a source that lags, where it knows the bucket, else by listing it.
+
+    Parameters
+    ----------
+    db : connection
+        With `known`.
+    prefixes : sequence of str
+        As `canonical_prefix` gives them; none of which begins with another.
+    since : datetime, optional
+        What happened before is known: where the source tells of events, these are enough.
+    """
+    db.execute("CREATE TABLE listed (uri VARCHAR, etag VARCHAR, size BIGINT, last_modified TIMESTAMPTZ, label VARCHAR)")
+    db.execute("CREATE TABLE mentioned (uri VARCHAR); CREATE TABLE doubtful (uri VARCHAR)")
+    asked = Asked()
+    if source.lags:
+        asked = _ask(db, prefixes, source, since, rule, sieve, s3, requests)
+    others = [prefix for prefix in prefixes if prefix not in asked.prefixes]
+    look = {"rule": rule, "sieve": sieve, "client": s3, "requests": requests}
+    with closing(list_photos(*others, **look, cuts=cuts(db, others))) as listing:
+        _insert(db, listing)
+    if any(prefix.startswith("file://") for prefix in others):  # two names that are not UTF-8 may look alike
+        db.execute("CREATE OR REPLACE TABLE listed AS SELECT DISTINCT ON (uri) * FROM listed")
+    return asked
+
+
+def _ask(
+    db: duckdb.DuckDBPyConnection,
+    prefixes: Sequence[str],
+    source: Source,
+    since: datetime | None,
+    rule: LabelRule,
+    sieve: Sieve,
+    s3: Any,
+    requests: Counter[str],
+) -> Asked:
+    """Load what the source knows of, and tell of which prefixes that is."""
+    in_s3 = [prefix for prefix in prefixes if prefix.startswith("s3://")]
+    buckets = dict.fromkeys(split(prefix)[0] for prefix in in_s3)
+    if source.of_metadata():
+        assert source.tables is not None, "a source of tables is made with what opens them"
+        catalog = source.tables(source.text)
+        each = [MetadataTables(catalog, bucket) for bucket in buckets]
+        told = "the live inventory of S3 Metadata" if since is None else f"S3 Metadata's journal since {since:%Y-%m-%d}"
+        read: dict[str, Callable[..., Iterable[Page]]] = {
+            tables.bucket: tables.everything if since is None else partial(tables.changes, since=since - LATE)
+            for tables in each
+            if tables.there
+        }
+    else:
+        report, since = newest(source.text, s3, requests), None
+        told = report.told
+        read = {report.bucket: partial(report.pages, s3=s3, requests=requests)} if report.bucket in buckets else {}
+    if not read:
+        raise SourceError(
+            f"source {source.text!r}: it knows nothing of {', '.join(buckets) or 'folders'}, where the prefixes are. "
+            "Let the setting source be one of that bucket, or listing."
+        )
+    for bucket, pages in read.items():
+        under = [split(prefix)[1] for prefix in in_s3 if split(prefix)[0] == bucket]
+        _insert(db, (photos_among(page, rule, sieve) for page in pages(db, under)))
+    asked = [prefix for prefix in in_s3 if split(prefix)[0] in read]
+    if since is not None:
+        where = " OR ".join("starts_with(uri, ?)" for _ in asked)
+        db.execute(
+            "INSERT INTO listed SELECT uri, etag, NULL, NULL, label FROM known ANTI JOIN mentioned USING (uri) "
+            f"WHERE {where}",
+            asked,
+        )
+    return Asked(told, tuple(asked))
+
+
+def _insert(db: duckdb.DuckDBPyConnection, batches: Iterable[pa.RecordBatch]) -> None:
+    """Insert batches, some at a time."""
+    for some in _grouped(batches):
+        db.register("part", pa.Table.from_batches(some, SCHEMA))
+        db.execute("INSERT INTO listed FROM part")
+        db.unregister("part")
+
+
+def _grouped(batches: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
+    group: list[pa.RecordBatch] = []
+    for batch in batches:
+        group.append(batch)
+        if sum(map(len, group)) >= _ROWS:
+            yield group
+            group = []
+    if group:
+        yield group
