@@ -5,13 +5,15 @@ file: a copy to read in one piece, which nothing else is read from. A row of a f
 and a file of which nothing is kept is read itself; the table may be dropped at any time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import AlwaysTrue, EqualTo
 from pyiceberg.io.pyarrow import ArrowScan
@@ -27,7 +29,7 @@ _COLUMNS = {
     "rejects": ("reason", "NULL, starts_with(reason, 'no label')"),
 }
 _THREADS = 8
-_ROWS = 500_000  # of a piece that are held at once
+_ROWS = 200_000  # that are held at once
 
 
 @dataclass(frozen=True)
@@ -48,39 +50,59 @@ class _File:
 
 
 def load(
-    db: duckdb.DuckDBPyConnection, catalog: Catalog, database: str, extractor_id: str, *, write: bool = True
+    db: duckdb.DuckDBPyConnection,
+    catalog: Catalog,
+    database: str,
+    extractor_id: str,
+    prefixes: Sequence[str],
+    *,
+    write: bool = True,
 ) -> None:
-    """Load what is embedded or rejected into a new table `held`: file, uri, etag, label, judged.
+    """Load what is embedded or rejected into new tables: under the prefixes into `known`, all other into `elsewhere`.
+
+    Their columns are file, uri, etag, label, and ``judged``: whether `label` was found by the rule of then, which
+    found none for a photo that was rejected for just that.
 
     Parameters
     ----------
     write : bool
         Whether what is read may be kept for the next time.
     """
+    columns = "(file VARCHAR, uri VARCHAR, etag VARCHAR, label VARCHAR, judged BOOLEAN)"
+    db.execute(f"CREATE TABLE known {columns}; CREATE TABLE elsewhere {columns}")
+    db.execute("CREATE VIEW held AS SELECT * FROM known UNION ALL SELECT * FROM elsewhere")
+    under = " OR ".join("starts_with(uri, ?)" for _ in prefixes)
+
+    def take(part: pa.Table, select: str) -> None:
+        db.register("part", part)
+        for into, there in (("known", f"({under})"), ("elsewhere", f"NOT ({under})")):
+            db.execute(f"INSERT INTO {into} SELECT {select} FROM part WHERE {there}", list(prefixes))
+
     files = {one.name: one for one in _files(catalog, database, extractor_id)}
-    db.execute("CREATE TABLE held (file VARCHAR, uri VARCHAR, etag VARCHAR, label VARCHAR, judged BOOLEAN)")
-    db.register("whole", pa.table({"file": pa.array([name for name, one in files.items() if one.whole], pa.string())}))
-    kept, rows = set(), 0
-    table = table_or_none(catalog, database, "known")
-    if table is not None:
-        for batch in table.scan(EqualTo("extractor_id", extractor_id)).to_arrow_batch_reader():
-            kept |= set(batch["file"].unique().to_pylist())
-            rows += len(batch)
-            db.register("part", pa.Table.from_batches([batch]))
-            db.execute("INSERT INTO held SELECT file, uri, etag, label, judged FROM part SEMI JOIN whole USING (file)")
-    ((alive,),) = db.execute("SELECT count(*) FROM held").fetchall()
+    whole = pa.array([name for name, one in files.items() if one.whole], pa.string())
+    kept, rows, alive = set[str](), 0, 0
+    for part in _kept(catalog, database, extractor_id):
+        standing = part.filter(pc.is_in(part["file"], whole))
+        kept, rows, alive = kept | {*part["file"].unique().to_pylist()}, rows + len(part), alive + len(standing)
+        take(standing, "file, uri, etag, label, judged")
     missing = [one for name, one in files.items() if name not in kept or not one.whole]
     for one, photos in _read(missing):
-        db.register("part", photos)
-        _, found = _COLUMNS[one.kind]
-        db.execute(f"INSERT INTO held SELECT ?, uri, etag, {found} FROM part", [one.name if one.whole else None])
-    if not write:
-        return
-    if rows - alive > alive:
+        name = pa.array([one.name if one.whole else None] * len(photos), pa.string())
+        take(photos.append_column("file", name), f"file, uri, etag, {_COLUMNS[one.kind][1]}")
+    if write and rows - alive > alive:
         _keep(db, catalog, database, extractor_id, "file IS NOT NULL", anew=True)
-    elif sum(one.whole for one in missing) > FEW:
+    elif write and sum(one.whole for one in missing) > FEW:
         db.register("kept", pa.table({"kept": pa.array(sorted(kept), pa.string())}))
         _keep(db, catalog, database, extractor_id, "file NOT IN (SELECT kept FROM kept)")
+
+
+def _kept(catalog: Catalog, database: str, extractor_id: str) -> Iterator[pa.Table]:
+    """Read what is kept, some rows at a time: pyiceberg's own reader holds files as a whole."""
+    if (table := table_or_none(catalog, database, "known")) is not None:
+        for task in table.scan(EqualTo("extractor_id", extractor_id)).plan_files():
+            with table.io.new_input(task.file.file_path).open() as file:
+                for batch in pq.ParquetFile(file).iter_batches(_ROWS, columns=[*KNOWN.column_names]):
+                    yield pa.Table.from_batches([batch])
 
 
 def _files(catalog: Catalog, database: str, extractor_id: str) -> Iterator[_File]:

@@ -60,7 +60,10 @@ class Lake:
 
     def load(self, write: bool = True) -> list[Row]:
         with scratch() as db:
-            known.load(db, self.catalog, "orchard", "x", write=write)
+            known.load(db, self.catalog, "orchard", "x", ["u1", "v"], write=write)
+            under = db.execute("SELECT DISTINCT uri[:1] FROM known WHERE uri[:2] <> 'u1'").fetchall()
+            assert set(under) <= {("v",)}
+            assert db.execute("SELECT 1 FROM elsewhere WHERE uri[:2] = 'u1' OR uri[:1] = 'v'").fetchall() == []
             return sorted(db.execute("SELECT uri, etag, label, judged FROM held").fetchall(), key=str)
 
     def scan(self) -> list[Row]:
@@ -146,5 +149,5 @@ def test_what_is_gone_is_swept_away(lake: Lake) -> None:
 def test_a_lake_that_holds_nothing(tmp_path: Path) -> None:
     catalog = open_catalog(str(tmp_path))
     with scratch() as db:
-        known.load(db, catalog, "orchard", "x")
+        known.load(db, catalog, "orchard", "x", ["u"])
         assert db.execute("SELECT * FROM held").fetchall() == []
