@@ -12,6 +12,7 @@ from airflow.sdk import DAG, Asset, chain, task
 from orchard.dag.lease import TakeLakeSensor
 from orchard.dag.metrics import tell_of_failure
 from orchard.dag.operators import CreateClusterOperator, ReportOperator, RunStepOperator, TerminateClusterOperator
+from orchard.dag.schedule import daily_and_when_photos_come
 from orchard.dag.sensors import ClusterEndedSensor, ClusterReadySensor
 from orchard.form import form
 
@@ -28,6 +29,7 @@ an EMR cluster of the right size, embeds the photos (`extract`), folds them into
 of everything seen so far (`reduce`), gives the cluster back, checks that no photo is lost, and writes a report. Once a
 week it maintains the tables (`maintain`).
 
+* **When**: every day, and when photos have come, where `events_queue` (a setting) names a queue of the bucket's events.
 * **Nothing new**: the run ends green after `anything_to_do`, and rents nothing.
 * **By hand**: *Trigger* opens a form; empty fields mean "as the settings say" (the variable `orchard`).
 * **What will it cost?** Trigger it with *Plan only*: the log of `find_new_photos` tells photos, cluster, minutes,
@@ -86,7 +88,7 @@ with DAG(
     dag_id="orchard_daily",
     description="New fruit photos become embeddings, an exact PCA and an exact recogniser.",
     doc_md=DOC,
-    schedule="@daily",
+    schedule=daily_and_when_photos_come(),
     start_date=datetime(2026, 1, 1),
     catchup=False,
     max_active_runs=1,

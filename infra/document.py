@@ -92,8 +92,19 @@ def keep(template: Template, keeps: Callable[[str, Mapping[str, Any]], bool]) ->
 
 
 def data_part(template: Template) -> Template:
-    """Return the part that holds data, which is what the template retains: bucket, key, database."""
-    return keep(template, lambda _, resource: resource.get("DeletionPolicy") == "Retain")
+    """Return the part that holds data, which is what the template retains: bucket, key, database.
+
+    The bucket tells nobody of its objects: the queue that it would tell holds no data.
+    """
+    resources = {name: _telling_nobody(one) for name, one in template["Resources"].items()}
+    return keep({**template, "Resources": resources}, lambda _, one: one.get("DeletionPolicy") == "Retain")
+
+
+def _telling_nobody(resource: Mapping[str, Any]) -> dict[str, Any]:
+    if resource["Type"] != "AWS::S3::Bucket":
+        return dict(resource)
+    properties = {name: one for name, one in resource["Properties"].items() if name != "NotificationConfiguration"}
+    return {**resource, "Properties": properties}
 
 
 def references(value: Any) -> Iterator[str]:

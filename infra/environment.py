@@ -130,6 +130,7 @@ class Environment(File):
             # EMR wants a profile's name; CloudFormation's Ref may give more.
             **{name: outputs[output].rpartition("/")[2] for name, output in outputs_of.items() if outputs.get(output)},
             **({"subnets": outputs["Subnets"].split(",")} if outputs.get("Subnets") else {}),
+            **({"events_queue": outputs["EventsQueue"]} if outputs.get("EventsQueue") else {}),
             **({"bootstrap": bootstrap} if bootstrap else {}),
             **self.settings,
             "tags": {"orchard:environment": self.name, **self.settings.get("tags", {})},

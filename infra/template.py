@@ -178,6 +178,9 @@ class Resolver:
         kind = self.template["Resources"][resource]["Type"]
         if (kind, attribute) == ("AWS::S3::Bucket", "Arn"):
             return f"arn:{self.known['AWS::Partition']}:s3:::{self._reference(resource)}"
+        if (kind, attribute) == ("AWS::SQS::Queue", "Arn"):
+            name = self.resolve(self.template["Resources"][resource]["Properties"]["QueueName"])
+            return self._arn("sqs", self.known["AWS::Region"], name)
         if (kind, attribute) == ("AWS::IAM::Role", "Arn"):
             return self._arn("iam", "", f"role/{self._reference(resource)}")
         raise KeyError(f"{resource}.{attribute}: AWS chooses what this is; give it among the parameters.")

@@ -25,7 +25,8 @@ NODE = f"orchard-{ENVIRONMENT}-emr-node"
 # What a cluster has to be asked for with; Orchard's settings.
 SETTINGS = {"service_role": SERVICE, "instance_profile": NODE}
 TAGS = {"orchard:environment": ENVIRONMENT}
-_INLINE = "orchard"
+_INLINE, _EVENTS = "orchard", "orchard-events"
+EVENTS = f"orchard-{ENVIRONMENT}-events"  # the queue that Airflow may read, where somebody makes it
 
 
 @dataclass(frozen=True)
@@ -61,22 +62,30 @@ class Principals:
         """Let them work on one lake, and on that alone, from now on."""
         iam = self._client()
         for_airflow, for_nodes = self.policies(bucket, database)
+        for_events = policy("EventsPolicy", self._given(bucket, database))
         # What ministack asks for in AWS' place. It takes GetDatabase's database for a table,
         table = f"arn:aws:glue:{self.region}:{ACCOUNT}:table/{database}"
         for one in (for_airflow, for_nodes):
             one["Statement"].append({"Effect": "Allow", "Action": "glue:GetDatabase", "Resource": table})
         # and does not know in which namespace a metric is.
         for_airflow["Statement"].append({"Effect": "Allow", "Action": "cloudwatch:PutMetricData", "Resource": "*"})
+        # To delete several messages at once is sqs:DeleteMessage for AWS.
+        (queue,) = {one["Resource"] for one in for_events["Statement"] if one["Sid"] == "HearOfPhotos"}
+        for_events["Statement"].append({"Effect": "Allow", "Action": "sqs:DeleteMessageBatch", "Resource": queue})
         iam.put_user_policy(UserName=AIRFLOW, PolicyName=_INLINE, PolicyDocument=json.dumps(for_airflow))
+        iam.put_user_policy(UserName=AIRFLOW, PolicyName=_EVENTS, PolicyDocument=json.dumps(for_events))
         iam.put_role_policy(RoleName=NODE, PolicyName=_INLINE, PolicyDocument=json.dumps(for_nodes))
 
     def policies(self, bucket: str, database: str) -> tuple[dict[str, Any], dict[str, Any]]:
         """Resolve Airflow's policy and the nodes', for the names of this machine."""
-        given = {
+        given = self._given(bucket, database)
+        return policy("AirflowPolicy", given), policy("NodePolicy", given)
+
+    def _given(self, bucket: str, database: str) -> dict[str, str]:
+        return {
             **{"Environment": ENVIRONMENT, "AWS::AccountId": ACCOUNT, "AWS::Region": self.region},
             **{"Bucket": bucket, "Database": database},
         }
-        return policy("AirflowPolicy", given), policy("NodePolicy", given)
 
     def _keep_key(self, iam: Any) -> None:
         known = [one["AccessKeyId"] for one in iam.list_access_keys(UserName=AIRFLOW)["AccessKeyMetadata"]]

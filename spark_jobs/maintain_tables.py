@@ -1,4 +1,6 @@
-"""Table maintenance: small files together, old snapshots and files that nobody refers to away; no row changes.
+"""Table maintenance: small files together, old snapshots and files that nobody refers to away, and bases of before.
+
+No other row goes or changes.
 
 Files are put together within a partition only, so that a run's part stays whole files, which it can be replaced by.
 Needs no extension of Spark's SQL: these are the actions that Iceberg's procedures of the same names call.
@@ -66,6 +68,7 @@ def maintain(lake: Lake, keep_days: float, now: datetime | None = None) -> Maint
     """
     now = now or datetime.now(UTC)
     total = Maintained()
+    _forget_bases(lake, now - timedelta(days=keep_days))
     for name in sorted(lake.tables()):
         done = _maintain_table(lake, name, now - timedelta(days=keep_days), now - timedelta(days=ORPHAN_DAYS))
         _LOG.info("%s: %s", name, done)
@@ -74,6 +77,19 @@ def maintain(lake: Lake, keep_days: float, now: datetime | None = None) -> Maint
     when = now.isoformat(timespec="seconds")
     lake.spark.sql(f"ALTER TABLE {lake.name('batches')} SET TBLPROPERTIES ('{MAINTAINED}' = '{when}')")
     return total
+
+
+def _forget_bases(lake: Lake, fitted_before: datetime) -> None:
+    """Delete old bases in which no coordinates stand, of 13 MB each at 1,280 numbers; an extractor's newest stays."""
+    if not {"bases", "coordinates"} <= lake.tables():
+        return
+    used = {(part.extractor_id, part.basis_id) for part in lake.partitions("coordinates").collect()}
+    rows = lake.single_rows("bases", "created_at")
+    newest = {row.extractor_id: row.created_at for row in sorted(rows, key=lambda row: row.created_at)}
+    for row in rows:
+        spare = (row.extractor_id, row.basis_id) not in used and row.created_at < newest[row.extractor_id]
+        if spare and row.created_at.astimezone(UTC) < fitted_before:
+            lake.delete("bases", extractor_id=row.extractor_id, basis_id=row.basis_id)
 
 
 def _maintain_table(lake: Lake, name: str, expire_before: datetime, orphans_before: datetime) -> Maintained:

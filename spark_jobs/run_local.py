@@ -194,7 +194,7 @@ def _steps(
         "unmade": "\n".join(reduced.unmade) or None,
     }
     row |= dict.fromkeys(set(RUNS.column_names) - row.keys())  # what only a rented cluster has
-    lake.replace("runs", lake.rows("runs", [row]), run_id=run.run_id)
+    lake.replace_row("runs", row, run_id=run.run_id)
     return Done(*run, found, extracted, reduced, tuple((reject.uri, reject.reason) for reject in rejects))
 
 

@@ -18,7 +18,7 @@ from local.emr.store import Store
 HERE = Path(__file__).parent
 # The JVM only moves rows: to warm up quickly is worth more to it than to be fast at its peak. The same flags as
 # spark_jobs/tables/session.py, which the class archive was made with; that module starts by importing Spark.
-JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+JVM = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
 # What only means something where there is YARN, or more than one machine.
 ELSEWHERE = (
     "spark.dynamicAllocation.",

@@ -15,13 +15,13 @@ CONNECTION = "aws_default"
 RETRIES = {"retries": {"mode": "adaptive", "max_attempts": 10}}  # EMR's API is throttled by account
 
 
-def hook(service: str, region: str) -> Any:
-    """Make the provider's hook for a service."""
+def hook(service: str, region: str, **config: Any) -> Any:
+    """Make the provider's hook for a service; `config` is botocore's, in place of `RETRIES`."""
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
     from botocore.config import Config
 
-    config = Config(**RETRIES, max_pool_connections=THREADS)  # as wide as discovery lists
-    return AwsGenericHook(aws_conn_id=CONNECTION, client_type=service, region_name=region, config=config)
+    wide = Config(**{**RETRIES, **config}, max_pool_connections=THREADS)  # as discovery lists
+    return AwsGenericHook(aws_conn_id=CONNECTION, client_type=service, region_name=region, config=wide)
 
 
 def client(service: str, region: str) -> Any:

@@ -222,6 +222,17 @@ class Settings(Written):
         description="snapshots older than so many days go when tables are maintained, but for the last ten of a table: "
         "time travel ends there")
     max_reject_share: float = Field(0.05, ge=0, le=1, description="a run that rejects more of its photos fails")
+
+    # When runs come by themselves, beside every day (orchard.dag.watcher).
+    events_queue: Annotated[
+        str, like(r"^https?://[^/\s]+/[0-9]{12}/[A-Za-z0-9_-]{1,80}$", "the URL of an SQS queue")
+    ] | None = Field(
+        None, description="the SQS queue of the bucket's events, by its URL: then a run comes when photos have come, "
+        "too, see [When it runs](#when-it-runs)", examples=["https://sqs.eu-west-1.amazonaws.com/123456789012/photos"])
+    quiet_minutes: float = Field(
+        5, gt=0, le=1440, description="with `events_queue`, a run comes once no more photos have come for so long")
+    gather_minutes: float = Field(
+        60, gt=0, le=1440, description="with `events_queue`, a run waits no longer than so, though photos still come")
     # At each look the run's lease is renewed where that is due: a quarter of its term (orchard.lake.lease).
     poll_seconds: float = Field(15, gt=0, le=300, description="between two looks at a step or a cluster")
     log_seconds: float = Field(  # EMR brings logs every five minutes

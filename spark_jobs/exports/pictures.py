@@ -90,10 +90,10 @@ def print_table(rows: pa.Table, head: int = 20) -> str:
 
 def _sample(lake: Lake, extractor_id: str, basis_id: str, placed: Mapping[str, int]) -> pa.Table:
     """Take some photos of the newest runs: label, and the first two coordinates (0 where there is but one)."""
-    newest = lake.table("moments", extractor_id=extractor_id).orderBy(F.desc("created_at")).select("run_id")
+    rows = lake.single_rows("moments", "created_at", extractor_id=extractor_id)
     runs: list[str] = []
     read = 0
-    for row in newest.collect():
+    for row in sorted(rows, key=lambda row: row.created_at, reverse=True):
         if row.run_id in placed and (not runs or read + placed[row.run_id] <= _READ):
             runs.append(row.run_id)
             read += placed[row.run_id]

@@ -4,12 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import functions as F
 
 from spark_jobs.exact.calibration import Calibration
 from spark_jobs.exact.distance import Distance
 from spark_jobs.exact.recogniser import Recogniser
-from spark_jobs.tables.lake import BatchTask, Lake
+from spark_jobs.tables.lake import BatchTask, Lake, run_in
 from spark_jobs.tables.totals import Totals
 from spark_jobs.tables.vectors import flags, matrix
 
@@ -19,13 +18,16 @@ _CALIBRATION = ("judged", "right", "certainties", "distances")
 
 def earlier(lake: Lake, run_id: str, extractor_id: str, photos: int) -> Iterator[Calibration]:
     """Read what was learnt in the newest other runs: with the photos given, of `ENOUGH` if there are."""
-    others = lake.table("recognisers", extractor_id=extractor_id).where(F.col("run_id") != run_id)
-    rows = others.where("judged > 0").orderBy(F.desc("created_at")).select(*_CALIBRATION).toLocalIterator()
-    for row in rows:
-        if photos >= ENOUGH:
-            return
+    rows = lake.single_rows("recognisers", "judged", "created_at", extractor_id=extractor_id)
+    taken = []
+    for row in sorted(rows, key=lambda row: row.created_at, reverse=True):
+        if photos < ENOUGH and row.judged and row.run_id != run_id:
+            taken.append(row.run_id)
+            photos += row.judged
+    found = lake.table("recognisers", extractor_id=extractor_id).where(run_in(taken)).select("run_id", *_CALIBRATION)
+    # In an order that is the same when a step is done again: the certainties are sums of fractions.
+    for row in sorted(found.collect()) if taken else ():
         yield Calibration(row.judged, row.right, np.array(row.certainties), np.array(row.distances))
-        photos += row.judged
 
 
 def learn(totals: Totals, folds: Sequence[Recogniser | None]) -> Calibration:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
@@ -66,6 +66,7 @@ _LATER = {
         "distances": "array<bigint>",
     },
 }
+BOUND = 16  # characters of a string that Iceberg keeps as a bound
 _EMPTIED_AT_ONCE = 8  # rows whose large columns a run empties
 BatchTask = Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]  # what mapInArrow takes
 _PROPERTIES = {
@@ -175,6 +176,23 @@ class Lake:
         parts = self.spark.table(f"{self.name(table)}.partitions").select("partition.*", "record_count")
         return parts.where(_condition(equals)).where("record_count > 0")
 
+    def single_rows(self, table: str, *columns: str, **equals: str) -> list[Row]:
+        """Read rows of a table that has a row a part from the bounds in its metadata: no file is opened.
+
+        Parameters
+        ----------
+        columns : str
+            Of numbers, flags and times, or of strings, of which there are `BOUND` characters. Null where a row's is.
+
+        Returns
+        -------
+        list of Row
+            With what the table is partitioned by, and the columns.
+        """
+        bounds = [F.col(f"readable_metrics.`{column}`.lower_bound").alias(column) for column in columns]
+        files = self.spark.table(f"{self.name(table)}.data_files").select("partition.*", *bounds)
+        return files.where(_condition(equals)).collect()
+
     def files(self, table: str, *conditions: tuple[str, str, Any]) -> list[Any]:
         """Find the files that may hold rows for which all conditions hold: by their bounds, without a Spark job.
 
@@ -208,6 +226,12 @@ class Lake:
     def replace(self, table: str, rows: DataFrame, **equals: str) -> None:
         """Replace the part in which columns equal the values given by `rows`, in one commit; none empties it."""
         self.replace_where(table, rows, _condition(equals))
+
+    def replace_row(self, table: str, row: Mapping[str, Any], **equals: str) -> None:
+        """Replace a row of a table whose files hold rows of others: it is gone for a moment."""
+        if not self.table(table, **equals).isEmpty():
+            self.delete(table, **equals)
+        self.rows(table, [row]).writeTo(self.name(table)).append()
 
     def replace_where(self, table: str, rows: DataFrame, condition: Column) -> None:
         """Replace the rows for which `condition` holds, which must be whole partitions or few rows."""

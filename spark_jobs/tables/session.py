@@ -20,8 +20,9 @@ _ROOT = Path(__file__).parents[2]
 _MAJOR = pyspark.__version__.partition(".")[0]
 JARS = _ROOT / (".jars" if _MAJOR == "3" else f".jars-spark{_MAJOR}")  # made by `make setup`, `make test-spark4`
 ARCHIVE = JARS / "classes.jsa"  # made by local/class_archive.py
-# The JVM only moves rows: to warm up quickly is worth more to it than to be fast at its peak.
-JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+# The JVM only moves rows: to warm up quickly is worth more to it than to be fast at its peak. With its first compiler
+# alone it keeps room for 48 MB of code, which a session of hours fills; it would interpret what comes then.
+JVM = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
 _SETTINGS = {
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.execution.arrow.pyspark.fallback.enabled": "false",  # to pickling, which would only be slow

@@ -65,7 +65,7 @@ def update(lake: Lake, run_id: str, extractor_id: str, feature: str | None = Non
         for table in {"moments", "sums"} & lake.tables():
             lake.delete(table, **mine)
         return None
-    rows = lake.table("moments", **mine).select("run_id", "count", "moments_id", "created_at").collect()
+    rows = lake.single_rows("moments", "count", "moments_id", "created_at", **mine)
     known = {row.run_id: row for row in rows if row.run_id != run_id}
     for gone in known.keys() - held.keys():
         if known[gone]["count"]:

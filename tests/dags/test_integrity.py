@@ -150,10 +150,20 @@ def test_manners(dag_id: str, bag: DagBag) -> None:
 
 
 def test_schedules(bag: DagBag) -> None:
-    assert {dag_id: dag.schedule for dag_id, dag in bag.dags.items()} == {
-        "orchard_daily": "@daily",
-        "orchard_reaper": "@hourly",
+    assert bag.dags["orchard_reaper"].schedule == "@hourly"
+    served = DagSerialization.from_dict(DagSerialization.to_dict(bag.dags["orchard_daily"])).timetable
+    assert served.periodic and served.can_be_scheduled  # a back-fill is possible
+    assert served.timetable.serialize() == {
+        **{"expression": "0 0 * * *", "timezone": "UTC", "interval": 0.0, "run_immediately": False}
     }
+
+
+def test_what_starts_a_run_beside_the_clock(bag: DagBag) -> None:
+    """The same for everybody: whether there is a queue, the trigger finds out when it runs."""
+    asset = bag.dags["orchard_daily"].schedule.asset_condition
+    (watcher,) = asset.watchers
+    assert (asset.name, asset.uri, watcher.name) == ("orchard_photos", "orchard://bucket/photos", "orchard_photos")
+    assert watcher.trigger.serialize() == ("orchard.dag.watcher.PhotosTrigger", {})
 
 
 def test_what_follows_what(bag: DagBag) -> None:

@@ -134,12 +134,14 @@ def test_what_is_spoken_to_without_tls_loses_the_statements_that_deny_it_and_no_
     assert (lost["Sid"], topic.pop(0)["Sid"]) == ("TlsOnly", "TlsOnly")
     kept = local["Resources"]["AlarmTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert [one["Sid"] for one in kept] == ["CloudWatch", "EventBridge"]
+    queue = ours["Resources"]["EventsQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert queue.pop(0)["Sid"] == "TlsOnly"
     assert {name: ours["Resources"][name] for name in local["Resources"]} == local["Resources"]
 
 
 def test_from_nothing_to_daily_runs_and_back(place: Place, aws: Aws, capsys: pytest.CaptureFixture[str]) -> None:
     """The story of an environment, with the real stack and a real export."""
-    place.write('[extractor]\nweights = "random:0"\n[settings]\nmax_core_nodes = 3')
+    place.write('[parameters]\nWithEvents = "true"\n[extractor]\nweights = "random:0"\n[settings]\nmax_core_nodes = 3')
     template = json.dumps(json.loads(OURS), indent=2)
     assert len(template) > DIRECT_BYTES  # and so goes by way of the bucket
 
@@ -170,6 +172,9 @@ def test_from_nothing_to_daily_runs_and_back(place: Place, aws: Aws, capsys: pyt
     assert settings.instance_profile == f"orchard-{place.env}-emr-node"
     assert settings.security_configuration == f"orchard-{place.env}"
     assert len(settings.subnets) == 2
+    queue, sqs = {"QueueUrl": str(settings.events_queue)}, aws.client("sqs")
+    assert json.loads(sqs.receive_message(**queue)["Messages"][0]["Body"])["Event"] == "s3:TestEvent"
+    assert f"--policy-arn arn:aws:iam::000000000000:policy/orchard-{place.env}-events" in out
     assert settings.max_core_nodes == 3
     assert settings.tags == {"orchard:environment": place.env}
     assert f"--policy-arn arn:aws:iam::000000000000:policy/orchard-{place.env}-airflow" in out
@@ -198,6 +203,8 @@ def test_from_nothing_to_daily_runs_and_back(place: Place, aws: Aws, capsys: pyt
     assert objects(aws, place.bucket) == there
 
     aws.client("s3").put_object(Bucket=place.bucket, Key="photos/Plum/1.jpg", Body=b"photo")
+    told = [json.loads(one["Body"]) for one in sqs.receive_message(**queue, MaxNumberOfMessages=10)["Messages"]]
+    assert [one["s3"]["object"]["key"] for body in told for one in body["Records"]] == ["photos/Plum/1.jpg"]
     table = {"Name": "embeddings", "StorageDescriptor": {"Location": f"{settings.lake}/tables/embeddings"}}
     aws.client("glue").create_table(DatabaseName=settings.database, TableInput=table)
     assert place.run("undeploy") == 2
@@ -209,6 +216,9 @@ def test_from_nothing_to_daily_runs_and_back(place: Place, aws: Aws, capsys: pyt
     assert f"`make undeploy ENV={place.env} DELETE_DATA={place.env}` deletes the data, too.\n" in out
     assert objects(aws, place.bucket).keys() == {*there, "photos/Plum/1.jpg"}
     assert aws.client("glue").get_table(DatabaseName=settings.database, Name="embeddings")
+    with pytest.raises(ClientError, match=r"NonExistentQueue|QueueDoesNotExist"):
+        sqs.receive_message(**queue)
+    assert "QueueConfigurations" not in aws.client("s3").get_bucket_notification_configuration(Bucket=place.bucket)
     with pytest.raises(ClientError, match="NoSuchEntity"):
         aws.client("iam").get_role(RoleName=settings.service_role)
     assert place.run("undeploy") == 0

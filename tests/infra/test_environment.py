@@ -1,6 +1,8 @@
 """Environments: what their files may say, and what is refused before anything is asked of AWS."""
 
+import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
+from infra.airflow import instructions
 from infra.environment import FOLDER, Environment, Source, read
 from infra.errors import InfraError
 from infra.stack import Stack
@@ -58,6 +61,36 @@ def test_what_airflow_gets() -> None:
         "max_core_nodes": 4,
         "tags": {"orchard:environment": "prod", "team": "fruit"},
     }
+
+
+def test_airflow_is_told_of_the_queue_of_events_where_there_is_one() -> None:
+    made = "https://sqs.eu-west-1.amazonaws.com/123456789012/orchard-prod-events"
+    chosen = Environment(name="prod")
+    assert "events_queue" not in chosen.variable(OUTPUTS, EXTRACTOR)
+    assert chosen.variable(OUTPUTS | {"EventsQueue": made}, EXTRACTOR)["events_queue"] == made
+
+
+def test_what_a_bucket_of_others_and_airflow_need_for_events(tmp_path: Path) -> None:
+    policies = {"AirflowPolicyArn": "arn:1", "EventsPolicyArn": "arn:2"}
+    outputs = {"Bucket": "orchard-prod-1", "EventsQueueArn": "arn:aws:sqs:eu-west-1:1:orchard-prod-events", **policies}
+    variable = {"region": "eu-west-1"}
+    told = instructions(outputs | {"Photos": "s3://fruits/2026/"}, variable, tmp_path / "prod.json")
+    (command,) = [line for line in told.splitlines() if "put-bucket-notification-configuration" in line]
+    words = shlex.split(command)
+    assert words[:5] == ["aws", "s3api", "put-bucket-notification-configuration", "--bucket", "fruits"]
+    given = json.loads(words[6])
+    # As the service model has it.
+    client = boto3.client("s3", region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x")
+    with Stubber(client) as stubber:
+        asked = {"Bucket": "fruits", "NotificationConfiguration": given}
+        stubber.add_response("put_bucket_notification_configuration", {}, asked)
+        client.put_bucket_notification_configuration(**asked)
+    assert given["QueueConfigurations"][0]["Filter"]["Key"]["FilterRules"] == [{"Name": "prefix", "Value": "2026/"}]
+    assert "gets these policies, by" in told
+    assert [line.rpartition(" ")[2] for line in told.splitlines() if "attach-role-policy" in line] == ["arn:1", "arn:2"]
+    assert "Filter" not in instructions(outputs | {"Photos": "s3://fruits/"}, variable, tmp_path / "prod.json")
+    own = instructions(outputs | {"Photos": "s3://orchard-prod-1/photos/"}, variable, tmp_path / "prod.json")
+    assert own.startswith("What Airflow needs:\n")
 
 
 def test_the_example_is_what_it_says(tmp_path: Path) -> None:

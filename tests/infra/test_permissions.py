@@ -152,6 +152,19 @@ REFUSED: list[Row] = [
     ("airflow", "kms", "put_key_policy", {"KeyId": "{key}", "Policy": EVERYTHING}),
     ("airflow", "secretsmanager", "get_secret_value", {"SecretId": "password"}),
     ("airflow", "ec2", "run_instances", {"ImageId": "ami-12345678", "MinCount": 1, "MaxCount": 1}),
+    # Of the queue of events it takes what is there, and of other queues nothing.
+    ("airflow", "sqs", "send_message", {"QueueUrl": "orchard-demo-events", "MessageBody": "x"}),
+    ("airflow", "sqs", "purge_queue", {"QueueUrl": "orchard-demo-events"}),
+    ("airflow", "sqs", "set_queue_attributes", {"QueueUrl": "orchard-demo-events", "Attributes": {"Policy": ""}}),
+    ("airflow", "sqs", "delete_queue", {"QueueUrl": "orchard-demo-events"}),
+    ("airflow", "sqs", "receive_message", {"QueueUrl": "others"}),
+    (
+        "airflow",
+        "s3",
+        "put_bucket_notification_configuration",
+        {"Bucket": "orchard", "NotificationConfiguration": {"EventBridgeConfiguration": {}}},
+    ),
+    ("node", "sqs", "receive_message", {"QueueUrl": "orchard-demo-events"}),
     # The nodes read photos and code.
     ("node", "s3", "put_object", put("photos/Banana/2.jpg")),
     ("node", "s3", "delete_object", PHOTO),
@@ -215,6 +228,9 @@ ALLOWED: list[Row] = [
     ("airflow", "s3", "put_object", put("lake/lease.json")),
     ("airflow", "s3", "put_object", put("lake/tables/batches/two.parquet")),
     ("airflow", "s3", "delete_object", at("lake/tables/batches/two.parquet")),
+    ("airflow", "sqs", "receive_message", {"QueueUrl": "orchard-demo-events"}),
+    ("airflow", "sqs", "get_queue_attributes", {"QueueUrl": "orchard-demo-events", "AttributeNames": ["QueueArn"]}),
+    ("airflow", "s3", "get_bucket_notification_configuration", {"Bucket": "orchard"}),
     ("airflow", "glue", "get_database", {"Name": "orchard"}),
     ("airflow", "glue", "get_tables", {"DatabaseName": "orchard"}),
     ("airflow", "glue", "get_table", {"DatabaseName": "orchard", "Name": "batches"}),
@@ -308,6 +324,8 @@ class World:
         ):
             s3.put_object(**put(key))
         s3.put_object(**put("secret", "others"))
+        for queue in ("orchard-demo-events", "others"):
+            self.client("root", "sqs").create_queue(QueueName=queue)
         self.client("root", "secretsmanager").create_secret(Name="password", SecretString="x")
         iam = self.client("root", "iam")
         iam.create_role(RoleName="admin", AssumeRolePolicyDocument=ANYBODY)

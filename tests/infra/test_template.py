@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from infra.document import data_part
 from infra.template import PATH, Resolver, for_region, load, policy
 from orchard.cluster import request as cluster
 from orchard.dag import metrics
@@ -29,6 +30,7 @@ EVERYTHING = {
     "WithSessionManager": "true",
     "WithStudio": "true",
     "WithNotebook": "true",
+    "WithEvents": "true",
     "Studio.Arn": "arn:aws:elasticmapreduce:eu-west-1:000000000000:studio/es-1",
 }
 # Actions whose API knows no resources (Service Authorization Reference), and why they are wanted.
@@ -61,6 +63,7 @@ WITHOUT_RESOURCES = {
 WILDCARDS = {
     ("Key", "Account"): "KMS' default: it leaves everything to the IAM policies of the account",
     ("BucketPolicy", "TlsOnly"): "it denies",
+    ("EventsQueuePolicy", "TlsOnly"): "it denies",
 }
 # Whose right these would be: the person's who deploys.
 NEVER = (
@@ -99,10 +102,10 @@ def identity_statements() -> Iterator[tuple[str, dict[str, Any]]]:
 
 def test_there_are_policies_of_every_kind() -> None:
     assert {name for name, _ in documents()} == {
-        "AirflowPolicy", "AlarmTopicPolicy", "BucketPolicy", "EmrEndpoint", "GlueEndpoint", "Key", "KmsEndpoint",
-        "LogsEndpoint", "MetricsEndpoint", "NodePolicy", "NotebookPolicy", "S3Endpoint", "ServiceRole.nodes",
-        "SessionPolicy", "SsmEndpoint", "SsmMessagesEndpoint", "StsEndpoint", "StudioServiceRole.studio",
-        "StudioUserPolicy",
+        "AirflowPolicy", "AlarmTopicPolicy", "BucketPolicy", "EmrEndpoint", "EventsPolicy", "EventsQueuePolicy",
+        "GlueEndpoint", "Key", "KmsEndpoint", "LogsEndpoint", "MetricsEndpoint", "NodePolicy", "NotebookPolicy",
+        "S3Endpoint", "ServiceRole.nodes", "SessionPolicy", "SqsEndpoint", "SsmEndpoint", "SsmMessagesEndpoint",
+        "StsEndpoint", "StudioServiceRole.studio", "StudioUserPolicy",
     }  # fmt: skip
 
 
@@ -211,12 +214,71 @@ def test_an_airflow_in_our_own_network_reaches_all_of_emr_that_it_may_call() -> 
     assert actions("EmrEndpoint") == emr
 
 
-@pytest.mark.parametrize("name", ["AirflowPolicy", "NodePolicy", "NotebookPolicy"])
+@pytest.mark.parametrize("name", ["AirflowPolicy", "EventsPolicy", "NodePolicy", "NotebookPolicy"])
 def test_endpoints_let_through_what_policies_permit_of_s3_and_glue(name: str) -> None:
     wanted = {one for one in actions(name) if one.startswith("glue:")}
     assert wanted <= actions("GlueEndpoint")
     (ours,) = [one for _, one in statements() if one.get("Sid") == "OurBucket"]
     assert {one for one in actions(name) if one.startswith("s3:")} <= set(ours["Action"])
+
+
+def test_airflow_hears_of_photos_and_sends_nothing() -> None:
+    """Of the stack's own queue; in the stack's own network, too."""
+    assert actions("EventsPolicy") == {
+        "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "s3:GetBucketNotification",
+    }  # fmt: skip
+    assert actions("SqsEndpoint") == {one for one in actions("EventsPolicy") if one.startswith("sqs:")}
+    resources = {one for name, each in identity_statements() if name == "EventsPolicy" for one in each["Resource"]}
+    assert resources == {"arn:aws:sqs:eu-west-1:000000000000:orchard-prod-events", "arn:aws:s3:::fruits-photos"}
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "bucket"),
+    [("", "orchard-prod-000000000000-eu-west-1"), ("fruits-photos", "fruits-photos")],
+)
+def test_nobody_but_the_bucket_of_the_photos_fills_the_queue(elsewhere: str, bucket: str) -> None:
+    tls, send = policy("EventsQueuePolicy", EVERYTHING | {"PhotosBucket": elsewhere})["Statement"]
+    assert (tls["Effect"], tls["Action"], tls["Principal"]) == ("Deny", "sqs:*", "*")
+    assert tls["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    queue = "arn:aws:sqs:eu-west-1:000000000000:orchard-prod-events"
+    assert (send["Action"], send["Principal"]) == ("sqs:SendMessage", {"Service": "s3.amazonaws.com"})
+    assert {tls["Resource"], send["Resource"]} == {queue}
+    assert send["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": "000000000000"},
+        "ArnEquals": {"aws:SourceArn": f"arn:aws:s3:::{bucket}"},
+    }
+
+
+def test_events_are_of_photos_and_of_our_bucket_alone() -> None:
+    def told(**parameters: str) -> Any:
+        known = {"Environment": "prod", "EventsQueuePolicy": "policy", **parameters}
+        return Resolver(TEMPLATE, known).resolve(RESOURCES["Bucket"]["Properties"]).get("NotificationConfiguration")
+
+    (queue,) = told(WithEvents="true")["QueueConfigurations"]
+    assert queue == {
+        "Event": "s3:ObjectCreated:*",
+        "Filter": {"S3Key": {"Rules": [{"Name": "prefix", "Value": "photos/"}]}},
+        "Queue": "arn:aws:sqs:eu-west-1:000000000000:orchard-prod-events",
+    }
+    # An existing bucket may tell others, too, and CloudFormation would know nothing of them.
+    assert told() is told(WithEvents="true", PhotosBucket="fruits-photos") is None
+
+
+def test_what_makes_events_is_made_only_when_asked_for() -> None:
+    ours = {"EventsQueue", "EventsQueuePolicy", "EventsPolicy"}
+    assert made({"WithEvents": "true"}) - made({}) == ours
+    assert made({"WithEvents": "true", "WithMoreEndpoints": "true"}) - made({"WithMoreEndpoints": "true"}) == {
+        *ours, "SqsEndpoint",
+    }  # fmt: skip
+    queue = RESOURCES["EventsQueue"]["Properties"]
+    assert (queue["SqsManagedSseEnabled"], queue["MessageRetentionPeriod"]) == (True, 86400)
+
+
+def test_what_stays_without_the_rest_tells_nobody() -> None:
+    part = data_part(TEMPLATE)
+    assert {name for name in part["Resources"] if name.startswith("Events")} == set()
+    assert "NotificationConfiguration" not in part["Resources"]["Bucket"]["Properties"]
+    assert "NotificationConfiguration" in RESOURCES["Bucket"]["Properties"]
 
 
 def test_keys_are_used_by_way_of_s3_alone() -> None:
@@ -294,7 +356,7 @@ def test_of_awss_own_policies_the_one_that_is_not_retired_is_used() -> None:
     assert managed == ["iam::aws:policy/service-role/AmazonEMRServicePolicy_v2"]
 
 
-@pytest.mark.parametrize("name", ["AirflowPolicy", "NodePolicy", "NotebookPolicy", "StudioUserPolicy"])
+@pytest.mark.parametrize("name", ["AirflowPolicy", "EventsPolicy", "NodePolicy", "NotebookPolicy", "StudioUserPolicy"])
 def test_managed_policies_are_short_enough_with_the_longest_names(name: str) -> None:
     long = {
         "Environment": "a" * 16, "AWS::StackName": f"orchard-{'a' * 16}", "AWS::Region": "eu-central-1",
@@ -405,6 +467,7 @@ CHOSEN_BY_AWS = {
     "StudioEngineSecurityGroup.GroupId": "sg-4",
     "Studio.Url": "https://studio",
     "Studio.Arn": EVERYTHING["Studio.Arn"],
+    "EventsQueue": "https://sqs.eu-west-1.amazonaws.com/000000000000/orchard-prod-events",
 }
 
 
@@ -433,6 +496,9 @@ def test_outputs_of_everything_in_an_existing_network() -> None:
         "StudioUrl": "https://studio",
         "StudioEngineSecurityGroup": "sg-4",
         "StudioUserPolicyArn": "arn:aws:iam::000000000000:policy/orchard-prod-studio-user",
+        "EventsQueue": "https://sqs.eu-west-1.amazonaws.com/000000000000/orchard-prod-events",
+        "EventsQueueArn": "arn:aws:sqs:eu-west-1:000000000000:orchard-prod-events",
+        "EventsPolicyArn": "arn:aws:iam::000000000000:policy/orchard-prod-events",
     }
 
 
@@ -473,7 +539,8 @@ def test_what_emr_works_on_carries_the_tag_of_its_managed_policy() -> None:
 # What costs money by itself, or holds data, or acts, and can be tagged.
 TAGGED = (
     "AWS::KMS::Key", "AWS::S3::Bucket", "AWS::EC2::VPC", "AWS::EC2::Subnet", "AWS::EC2::RouteTable",
-    "AWS::EC2::VPCEndpoint", "AWS::EC2::SecurityGroup", "AWS::IAM::Role", "AWS::SNS::Topic", "AWS::EMR::Studio",
+    "AWS::EC2::VPCEndpoint", "AWS::EC2::SecurityGroup", "AWS::IAM::Role", "AWS::SNS::Topic", "AWS::SQS::Queue",
+    "AWS::EMR::Studio",
 )  # fmt: skip
 
 

@@ -75,6 +75,7 @@ def test_a_maintained_lake_grows_as_one_that_is_not(
     assert orphan.exists()
     assert len(metadata(lake, "embeddings", "files")) == 2
     assert everything(lake) == before
+    assert len(contents(lake, "bases", "basis_id")) == 2
 
     later = datetime.now(UTC).replace(microsecond=0) + timedelta(days=31)
     old = maintain(lake, keep_days=30, now=later)
@@ -84,6 +85,9 @@ def test_a_maintained_lake_grows_as_one_that_is_not(
     assert not orphan.exists()
     assert len(metadata(lake, "embeddings", "snapshots")) == 2
     assert everything(lake) == before
+    in_use = {part.partition.basis_id for part in metadata(lake, "coordinates", "partitions")}
+    assert {basis_id for (basis_id,) in contents(lake, "bases", "basis_id")} == in_use
+    assert len(in_use) == 1
 
     # The same days in a lake that nobody maintains; a run that was killed and done again, and a new one.
     plain = new_lake(tmp_path / "plain")

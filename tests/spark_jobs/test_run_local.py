@@ -30,7 +30,7 @@ from spark_jobs.reduce_embeddings import Reduced
 from spark_jobs.run_local import Done, describe, main
 from spark_jobs.running import shelf
 from tests.conftest import Call, RunLocal
-from tests.lakes import sample
+from tests.lakes import sample, told
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -46,7 +46,7 @@ def test_days_of_growth(small_artefact: Path, tmp_path: Path, run_local: RunLoca
     paths = sample(photos, per_label=6)
 
     (first,) = run_local(photos, "--lake", lake, "--extractor", small_artefact, "--components", "5")
-    assert first["found"] == {
+    assert told(first) == {
         **{"listed": 24, "added": 24, "changed": 0, "deleted": 0, "left": 0, "relabelled": 0},
         **{"unlabelled": 0, "examples": [], "rule": "parent", "left_out": {}, "notes": []},
     }
@@ -61,7 +61,7 @@ def test_days_of_growth(small_artefact: Path, tmp_path: Path, run_local: RunLoca
     for name in ("._1.jpg", ".DS_Store"):
         (photos / "Apple Red" / name).write_bytes(b"\0\5\x16\7")
     (second,) = run_local(photos, "--lake", lake, "--components", "5")
-    assert second["found"] == {
+    assert told(second) == {
         **{"listed": 29, "added": 4, "changed": 1, "deleted": 1, "left": 0, "relabelled": 0},
         **{"unlabelled": 1, "examples": [f"file://{photos}/top.jpg"], "rule": "parent"},
         "left_out": {"of macOS": 2},

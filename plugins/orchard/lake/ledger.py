@@ -9,6 +9,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import EqualTo
 from pyiceberg.table import Table
 
+from orchard.lake.rows import single_rows
 from orchard.lake.tables import RUNS, table_or_none
 
 _MAINTAINED = "orchard.maintained-at"  # property of `batches` that spark_jobs/maintain_tables.py sets
@@ -55,10 +56,10 @@ def behind(catalog: Catalog, database: str, extractor_id: str) -> list[str]:
     Moments and coordinates (in the basis in use) stand for a run's embeddings while they count as many.
     """
     embedded = _counts(_parts(catalog, database, "embeddings", extractor_id))
+    mine = EqualTo("extractor_id", extractor_id)
     summed: Counter[str] = Counter()
-    if (moments := table_or_none(catalog, database, "moments")) is not None:
-        rows = moments.scan(EqualTo("extractor_id", extractor_id), selected_fields=("run_id", "count")).to_arrow()
-        summed.update(dict(zip(rows["run_id"].to_pylist(), rows["count"].to_pylist(), strict=True)))
+    for row in single_rows(catalog, database, "moments", mine, "run_id", "count"):
+        summed[row["run_id"]] += row["count"]
     in_bases = _parts(catalog, database, "coordinates", extractor_id)
     in_use = _in_use(catalog, database, extractor_id, {part["basis_id"] for part in in_bases})
     placed = _counts([part for part in in_bases if part["basis_id"] == in_use])

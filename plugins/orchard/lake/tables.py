@@ -5,7 +5,7 @@ It makes the two tables that the control plane writes, `batches` and `runs`; the
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,7 +21,7 @@ from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.transforms import IdentityTransform
-from pyiceberg.types import DoubleType, IcebergType, LongType, NestedField, StringType, TimestamptzType
+from pyiceberg.types import BooleanType, DoubleType, IcebergType, LongType, NestedField, StringType, TimestamptzType
 
 from orchard.lake import accuracy
 from orchard.lake.home import demand_home, demand_home_of_all, demand_room
@@ -86,6 +86,14 @@ BATCHES = _schema(
     label_rule=StringType(),  # by which label was found
 )
 HIERARCHY = _schema(label=StringType(), parent=StringType(), rule=StringType())  # see orchard.lake.parents
+KNOWN = _schema(  # see orchard.lake.known
+    file=StringType(),  # below the place of its table
+    extractor_id=StringType(),
+    uri=StringType(),
+    etag=StringType(),
+    label=StringType(),
+    judged=BooleanType(),  # whether the rule of then found the label: of a photo rejected for just that, none
+)
 RUNS = _schema(
     run_id=StringType(),
     extractor_id=StringType(),
@@ -134,6 +142,15 @@ RUNS = _schema(
     **{column: LongType() for column in accuracy.COUNTS},
 )
 
+_SPECS = {
+    # What a run wrote is replaced as a whole when it is done again.
+    "batches": PartitionSpec(
+        PartitionField(BATCHES.find_field("run_id").field_id, 1000, IdentityTransform(), "run_id")
+    ),
+    # Of a row a run all are read each day: maintenance makes one file of them.
+    "runs": PartitionSpec(),
+}
+
 
 def open_catalog(root: str, database: str = "orchard", properties: Mapping[str, str] = MappingProxyType({})) -> Catalog:
     """Open the lake's catalog, with its database and the control plane's tables made, or brought up to date.
@@ -169,10 +186,10 @@ def open_catalog(root: str, database: str = "orchard", properties: Mapping[str, 
             table = catalog.load_table((database, name))
             demand_home(root, table.location())
             _add_columns(table, schema)
+            if name == "runs":
+                _put_together(table)
         else:
-            # What a run wrote is replaced as a whole when it is done again.
-            by_run = PartitionField(schema.find_field("run_id").field_id, 1000, IdentityTransform(), "run_id")
-            catalog.create_table_if_not_exists((database, name), schema, partition_spec=PartitionSpec(by_run))
+            catalog.create_table_if_not_exists((database, name), schema, partition_spec=_SPECS[name])
     return catalog
 
 
@@ -263,6 +280,13 @@ def _add_columns(table: Table, schema: Schema) -> None:
             raise
 
 
+def _put_together(table: Table) -> None:
+    """Let `runs` of an older version, which had a file a run for ever, be written as `_SPECS` says."""
+    if table.spec().fields:
+        with suppress(CommitFailedException), table.update_spec() as update:  # another does so just now
+            update.remove_field("run_id")
+
+
 def table_or_none(catalog: Catalog, database: str, name: str) -> Table | None:
     """Load a table that a step makes on its first run."""
     try:
@@ -307,10 +331,10 @@ def replace_run(catalog: Catalog, database: str, row: Mapping[str, Any]) -> None
     mine = EqualTo("run_id", row["run_id"])
     rows = pa.Table.from_pylist([dict(row)], table.schema().as_arrow())
     with _told(table):
-        if next(iter(table.scan(mine).plan_files()), None) is None:  # pyiceberg warns where there is nothing to replace
-            table.append(rows)
-        else:
+        if len(table.scan(mine, selected_fields=("run_id",)).to_arrow()):
             table.overwrite(rows, mine)
+        else:  # pyiceberg warns where there is nothing to replace
+            table.append(rows)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import And, EqualTo, GreaterThan, StartsWith
 from pyiceberg.table import Table
 
-from orchard.lake import parents, watermark
+from orchard.lake import known, parents, watermark
 from orchard.lake.scratch import scratch
 from orchard.lake.stream import stream
 from orchard.lake.tables import append
@@ -22,7 +22,6 @@ from orchard.photos.comparison import compare, leave, make_batch
 from orchard.photos.confirmation import confirm
 from orchard.photos.found import Clock, Found
 from orchard.photos.hierarchy import Hierarchy, Seen
-from orchard.photos.known import load_known
 from orchard.photos.label import PARENT, LabelRule
 from orchard.photos.listed import load_listed
 from orchard.photos.listing import canonical_prefix
@@ -110,7 +109,7 @@ def find(
         seen = Seen(hierarchy.rule, rule) if hierarchy and hierarchy.rule else None
         sieve = Sieve((*leave_out, *filter(None, [file and file.rsplit("/", 1)[-1]])), lake)
         clock = Clock()
-        load_known(db, catalog, database, extractor_id, canonical)
+        known.load(db, catalog, database, extractor_id, canonical, write=write)
         clock.stops("known")
         what = (extractor_id, rule.text, hierarchy.text if hierarchy else "", source.text, *leave_out, *canonical)
         mark = watermark.read(catalog, database, what) if source.lags else None

@@ -1,4 +1,4 @@
-"""Listed: what is there now, loaded for a comparison: by a source that lags, where it knows a bucket, or by listing."""
+"""Listed: what is there now, loaded for a comparison: by a source that lags, if it knows the bucket, or by listing."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,8 +12,8 @@ import duckdb
 import pyarrow as pa
 
 from orchard.photos.bucket import Page
+from orchard.photos.cuts import cuts
 from orchard.photos.inventory import newest
-from orchard.photos.known import cuts
 from orchard.photos.label import LabelRule
 from orchard.photos.listing import SCHEMA, list_photos, photos_among, split
 from orchard.photos.metadata_tables import MetadataTables

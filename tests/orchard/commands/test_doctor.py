@@ -191,6 +191,46 @@ def test_all_is_well(account: Account) -> None:
     assert found["jobs' code"].found == (f"a run will upload s3://{account.bucket}/lake/code/spark_jobs-{digest}.zip")
 
 
+def test_events_are_none_where_nobody_asked_for_them(account: Account) -> None:
+    found = account.examine()
+    assert {found[name].found for name in ("events queue", "events")} == {"none: photos wait for the daily run"}
+
+
+def test_a_queue_that_nobody_tells_anything(account: Account) -> None:
+    """Which is not there first; then there and not told; then told by others; then by the bucket itself."""
+    name = f"events-{account.bucket}"
+    url, arn = f"{account.aws.url}/000000000000/{name}", f"arn:aws:sqs:{REGION}:000000000000:{name}"
+    failures = account.failures(events_queue=url)
+    assert failures.keys() == {"events queue", "events"}
+    assert {found for found, _ in failures.values()} == {f"there is no queue {url} in {REGION}"}
+
+    allowed = {
+        "Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn,
+    }  # fmt: skip
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    account.aws.client("sqs").create_queue(QueueName=name, Attributes={"Policy": policy})
+    failures = account.failures(events_queue=url)
+    assert failures.keys() == {"events"}
+    told, remedy = failures["events"]
+    assert told == f"{account.bucket} does not tell {arn} of new objects: they wait for the daily run"
+    assert remedy and "make deploy" in remedy
+
+    def tell(**configuration: Any) -> Finding:
+        account.aws.client("s3").put_bucket_notification_configuration(
+            Bucket=account.bucket, NotificationConfiguration=configuration
+        )
+        return account.examine(events_queue=url)["events"]
+
+    other = {"QueueArn": arn, "Events": ["s3:ObjectRemoved:*"]}
+    assert tell(QueueConfigurations=[other]).state == FAILED
+    assert tell(EventBridgeConfiguration={}) == Finding(
+        "events", UNKNOWN, f"{account.bucket}: by SNS or EventBridge, if so"
+    )
+    ours = {"QueueArn": arn, "Events": ["s3:ObjectCreated:Put", "s3:ObjectCreated:CompleteMultipartUpload"]}
+    assert tell(QueueConfigurations=[other, ours]) == Finding("events", OK, f"told by {account.bucket}")
+    assert account.examine(events_queue=url)["events queue"].found.startswith(f"{arn}, about ")
+
+
 def test_another_lake_altogether(account: Account) -> None:
     failures = account.failures(
         lake="s3://no-such-bucket-at-all/lake",

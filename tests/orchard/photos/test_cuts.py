@@ -1,9 +1,9 @@
 import duckdb
 import pytest
 
-from orchard.photos import known
+from orchard.photos import cuts as module
 from orchard.photos.bucket import RANGES, THREADS
-from orchard.photos.known import cuts
+from orchard.photos.cuts import cuts
 
 
 def lake(photos: int, prefix: str = "s3://b/p/") -> duckdb.DuckDBPyConnection:
@@ -19,7 +19,7 @@ def lake(photos: int, prefix: str = "s3://b/p/") -> duckdb.DuckDBPyConnection:
     [(0, 1), (THREADS * 10 - 1, 1), (THREADS * 10, THREADS), (1_000, 100), (20_000, RANGES), (200_000, RANGES)],
 )
 def test_ranges_are_about_equal_and_not_too_small(photos: int, ranges: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(known, "_LEAST", 10)
+    monkeypatch.setattr(module, "_LEAST", 10)
     found = cuts(lake(photos), ["s3://b/p/", "s3://b/q/", "file:///x/"])
     assert found.keys() == ({"s3://b/p/"} if ranges > 1 else set())
     if found:
@@ -31,12 +31,12 @@ def test_ranges_are_about_equal_and_not_too_small(photos: int, ranges: int, monk
 
 
 def test_they_are_the_same_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(known, "_LEAST", 10)
+    monkeypatch.setattr(module, "_LEAST", 10)
     assert cuts(lake(50_000), ["s3://b/"]) == cuts(lake(50_000), ["s3://b/"])
 
 
 def test_of_a_prefix_only_its_own_keys_tell(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(known, "_LEAST", 10)
+    monkeypatch.setattr(module, "_LEAST", 10)
     db = lake(1_000)
     db.execute("INSERT INTO known SELECT replace(uri, '/p/', '/p-2/') FROM known")
     found = cuts(db, ["s3://b/p/", "s3://b/p-2/"])
