@@ -151,7 +151,7 @@ def test_all_options_are_on_the_page_of_commands(row: str, module: str, monkeypa
         told += page.partition("### The options of step 2")[2].partition("## ")[0]
     if row.startswith("spark-submit"):
         told += page.partition("What a cluster is given as its steps; all of them take")[2].partition("|")[0]
-    assert set(re.findall(r"--[a-z][a-z-]*", told)) == options(import_module(module).main, monkeypatch)
+    assert set(re.findall(r"--[a-z][a-z0-9-]*", told)) == options(import_module(module).main, monkeypatch)
 
 
 def test_every_command_of_the_page_is_held_to_its_options() -> None:
