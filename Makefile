@@ -151,7 +151,7 @@ doctor: setup ## is all there that a run needs, where Airflow runs; SETTINGS=fil
 smoke: setup ## docker-compose.yaml with a real engine: build, start, run the DAG, tear down; says so where there is none
 	.venv/bin/python -m local.compose.smoke
 
-bench: setup $(if $(filter-out 0,$(PEERS)),.venv-peers/installed) ## speed against the usual notebook and the bare loop, and growth; PEERS=1: against Ray Data and Daft, too
+bench: setup $(if $(filter-out 0,$(PEERS)),.venv-peers/installed) ## speed against the usual notebook and the bare loop, and growth; PEERS=1: Ray Data and Daft, too
 	.venv/bin/python -m benchmarks $(if $(filter-out 0,$(PEERS)),--peers)
 
 # Real photos beside the checkout, or where DATA says; without them it says which.
