@@ -48,6 +48,7 @@ $(UV):
 # Environments of other versions. What they lack (tensorflow, the AWS of this machine) the tests take from .venv.
 SIZE_airflow31 := 0.6 GB, 0.2 GB of them downloaded
 SIZE_spark4 := 1.2 GB, 0.8 GB of them downloaded
+SIZE_peers := 2.5 GB, 0.7 GB of them downloaded
 .venv-%/installed: requirements-%.txt Makefile | $(UV)
 	$(SAY) .venv-$* "Python packages, pinned by hash: $(SIZE_$*)"
 	@$(UV) venv --quiet --clear --python .venv/bin/python .venv-$*
@@ -150,8 +151,8 @@ doctor: setup ## is all there that a run needs, where Airflow runs; SETTINGS=fil
 smoke: setup ## docker-compose.yaml with a real engine: build, start, run the DAG, tear down; says so where there is none
 	.venv/bin/python -m local.compose.smoke
 
-bench: setup ## speed against the usual notebook and the bare loop, and growth
-	.venv/bin/python -m benchmarks
+bench: setup $(if $(filter-out 0,$(PEERS)),.venv-peers/installed) ## speed against the usual notebook and the bare loop, and growth; PEERS=1: Ray Data and Daft, too
+	.venv/bin/python -m benchmarks $(if $(filter-out 0,$(PEERS)),--peers)
 
 # Real photos beside the checkout, or where DATA says; without them it says which.
 accuracy: setup ## accuracy, speed and size of networks x features x preprocessing, on real photos; DATA=dir WEIGHTS=file
@@ -183,7 +184,12 @@ lock: $(UV) ## compile requirements*.txt from pyproject.toml anew
 	@sed -E '/^ +--hash/d; /^pyspark==/d; s/ \\$$//' requirements.txt >.venv/all-but-spark.txt
 	$(COMPILE) --constraint .venv/all-but-spark.txt --output-file requirements-spark4.txt \
 		--extra control-plane --extra data-plane --group spark4
+# Daft wants older ones of these two.
+	@rm -f requirements-peers.txt
+	@sed -E '/^ +--hash/d; /^(pyarrow|tqdm)==/d; s/ \\$$//' requirements.txt >.venv/all-but-what-daft-limits.txt
+	$(COMPILE) --constraint .venv/all-but-what-daft-limits.txt --output-file requirements-peers.txt \
+		--extra data-plane --group peers
 	$(COMPILE:pyproject.toml=infra/checks-requirements.in) $(UPGRADE) --output-file infra/checks-requirements.txt
 
 clean: ## remove what setup made
-	rm -rf .venv .venv-airflow31 .venv-infra .venv-spark4 .jars .jars-spark4 .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-airflow31 .venv-infra .venv-peers .venv-spark4 .jars .jars-spark4 .pytest_cache .mypy_cache .ruff_cache

@@ -1,10 +1,11 @@
-"""Speed of step 1 against the usual notebook and the bare loop, and the cost of growth: `make bench`.
+"""Speed of step 1 against the usual notebook, the bare loop and its peers, and the cost of growth: `make bench`.
 
 Each measurement is a fresh process that first starts its framework; then the clock runs until the output is committed.
 """
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,15 @@ CONTENDERS = {
     "bare-int8": ("bare", "int8"),
     "f32": ("ours", "f32"),
     "int8": ("ours", "int8"),
+    "ray": ("ray", "f32"),
+    "ray-ours": ("ray-ours", "f32"),
+    "daft": ("daft", "f32"),
+    "daft-ours": ("daft-ours", "f32"),
 }
+USUAL = ("notebook", "bare", "f32", "int8")
+PEERS = ("ray", "ray-ours", "daft", "daft-ours")
+PEERS_PYTHON = ROOT / ".venv-peers" / "bin" / "python"  # made by `make bench PEERS=1`
+WARM_UP = 24  # photos
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -42,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             return
         figures, found = _measure(workload, args.contenders, args.sizes, args.rounds)
     print(f"\n{figures.table()}\n\n{figures.promises()}\n\n{agreement.check(found)}\n")
+    if args.markdown:
+        print(f"{figures.markdown()}\n")
     if args.json:
         args.json.write_text(json.dumps(figures.as_json(), indent=1))
     if not args.no_growth:
@@ -57,10 +68,10 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--contenders",
         type=_contenders,
-        default=["notebook", "bare", "f32", "int8"],
         metavar="NAME,NAME",
-        help=f"of {', '.join(CONTENDERS)} (default: notebook,bare,f32,int8)",
+        help=f"of {', '.join(CONTENDERS)} (default: {','.join(USUAL)})",
     )
+    parser.add_argument("--peers", action="store_true", help=f"and {', '.join(PEERS)} (make bench PEERS=1)")
     parser.add_argument(
         "--photos", type=Path, default=None, metavar="DIR", help="*.jpg in one folder a label (default: see README.md)"
     )
@@ -68,9 +79,13 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--weights", default=default_weights(), metavar="FILE|imagenet|random:SEED", help="default: %(default)s"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement to a file, too")
+    parser.add_argument("--markdown", action="store_true", help="print the README's table, too")
     parser.add_argument("--profile", action="store_true", help="say where ours spends its fixed seconds; no comparison")
     parser.add_argument("--no-growth", action="store_true", help="leave out what one more batch costs a PCA")
     args = parser.parse_args(argv)
+    args.contenders = list(dict.fromkeys([*(args.contenders or USUAL), *(PEERS if args.peers else ())]))
+    if (peers := [name for name in args.contenders if name in PEERS]) and not PEERS_PYTHON.exists():
+        parser.error(f"{', '.join(peers)}: no {PEERS_PYTHON}, which `make bench PEERS=1` makes")
     args.photos = args.photos or default_photos()
     return args
 
@@ -88,23 +103,32 @@ def _contenders(text: str) -> list[str]:
 def _measure(
     workload: Workload, contenders: Sequence[str], sizes: Sequence[int], rounds: int
 ) -> tuple[Figures, dict[str, Embeddings]]:
+    first: dict[str, Embeddings] = {}
+    for contender in contenders:
+        print(f"{WARM_UP} photos, not measured: {contender}", file=sys.stderr, flush=True)
+        _one(workload, contender, WARM_UP, 0, first)
+    print(agreement.check(first), file=sys.stderr, flush=True)
     measured: list[Measured] = []
     found: dict[str, Embeddings] = {}
     for number in range(rounds):
         for size in sizes:
             for contender in contenders:
-                start, precision = CONTENDERS[contender]
-                job = workload.job(precision, size, f"{contender}-{size}-{number}")
-                if start == "ours":
-                    find_batch(job)
-                result = _run(start, job)
-                one = Measured(contender, size, result["seconds"], result["cpu_seconds"], result["peak_bytes"])
-                measured.append(one)
-                print(f"round {number + 1}: {one}", file=sys.stderr, flush=True)
-                if contender not in found:
-                    found[contender] = embeddings(job)
-                shutil.rmtree(job.out)
+                measured.append(_one(workload, contender, size, number, found))
+                print(f"round {number + 1}: {measured[-1]}", file=sys.stderr, flush=True)
     return Figures(measured), found
+
+
+def _one(workload: Workload, contender: str, size: int, number: int, found: dict[str, Embeddings]) -> Measured:
+    """Measure once, and keep the embeddings of a contender of which there are none yet."""
+    start, precision = CONTENDERS[contender]
+    job = workload.job(precision, size, f"{contender}-{size}-{number}")
+    if start == "ours":
+        find_batch(job)
+    result = _run(start, job)
+    if contender not in found:
+        found[contender] = embeddings(job)
+    shutil.rmtree(job.out)
+    return Measured(contender, size, result["seconds"], result["cpu_seconds"], result["peak_bytes"])
 
 
 def _profile(workload: Workload, contender: str, size: int) -> None:
@@ -118,14 +142,25 @@ def _profile(workload: Workload, contender: str, size: int) -> None:
 
 def _run(start: str, job: Any) -> dict[str, Any]:
     """Measure in a fresh process."""
-    command = [sys.executable, "-m", "benchmarks.run", start, "--photos", job.photos, "--weights", job.weights]
+    command = [_python(start), "-m", "benchmarks.run", start, "--photos", job.photos, "--weights", job.weights]
     command += ["--artefact", job.artefact, "--out", job.out]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    environment = _environment(job.out.parent)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{start} failed:\n{done.stdout}{done.stderr}")
     time.sleep(1)  # a JVM ends a little after its driver
     result: dict[str, Any] = json.loads(done.stdout.rstrip().rpartition("\n")[2])
     return result
+
+
+def _python(start: str) -> str:
+    return str(PEERS_PYTHON) if start in PEERS else sys.executable
+
+
+def _environment(work: Path) -> dict[str, str]:
+    """Let Python keep what it compiles, beside the outputs: else whoever starts most processes pays most for it."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPYCACHEPREFIX": str(work / "bytecode")}
 
 
 if __name__ == "__main__":

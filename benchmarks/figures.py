@@ -5,6 +5,17 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
+NAMES = {
+    "notebook": "the usual notebook",
+    "ray": "Ray Data as documented, Keras",
+    "daft": "Daft as documented, Keras",
+    "ray-ours": "Ray Data, our decoder and engine",
+    "daft-ours": "Daft, our decoder and engine",
+    "bare": "bare loop, f32: the limit",
+    "f32": "Orchard, f32",
+    "int8": "Orchard, int8",
+}
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -73,6 +84,7 @@ class Figures:
             "fixed s",
             "x notebook",
             "bare",
+            "/ f32",
         )
         rows = [head, *self._rows()]
         widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
@@ -96,7 +108,27 @@ class Figures:
                     _text(self.fixed(contender), "{:.1f}"),
                     _text(self.against(contender, "notebook", size), "{:.2f}"),
                     _text(self.of_bare(contender), "{:.0%}"),
+                    _text(self.against("f32", contender, size), "{:.2f}"),
                 )
+
+    def markdown(self) -> str:
+        """Give the README's table, of the contenders that have a name there."""
+        head = ["", *(f"{size:,} photos" for size in self.sizes), "photos/s at the margin", "MB beside the JVM"]
+        rows = [head, ["---"] * len(head)]
+        for contender, name in NAMES.items():
+            if contender in self.contenders:
+                sizes = [size for size in self.sizes if self._of(contender, size)]
+                peaks = sorted(median(one.peak_bytes for one in self._of(contender, size)) / 1e6 for size in sizes)
+                memory = " to ".join(dict.fromkeys(f"{peak:,.0f}" for peak in (peaks[0], peaks[-1])))
+                seconds = [self._cell(contender, size) for size in self.sizes]
+                rows.append([name, *seconds, _text(self.rate(contender), "{:.0f}"), memory])
+        return "\n".join(f"| {' | '.join(row)} |".replace("|  |", "| |") for row in rows)
+
+    def _cell(self, contender: str, size: int) -> str:
+        if not self._of(contender, size):
+            return ""
+        times = None if contender == "notebook" else self.against(contender, "notebook", size)
+        return f"{self.seconds(contender, size):.1f} s" + _text(times, " ({:.1f} x)")
 
     def promises(self) -> str:
         """Say of each promise whether it is kept."""
@@ -123,9 +155,12 @@ class Figures:
 
 
 def _promises(figures: Figures) -> Iterator[tuple[str, float | None, str, Callable[[float], bool]]]:
-    for contender, size, times in (("f32", 2_000, 5.5), ("f32", 10_000, 3.8), ("int8", 10_000, 7.0)):
+    for contender, size, times in (("f32", 2_000, 6.5), ("f32", 10_000, 5.0), ("int8", 10_000, 7.0)):
         ratio = figures.against(contender, "notebook", size)
         yield f"{contender} at {size:,} photos: at least {times} x notebook", ratio, "{:.2f} x", times.__le__
+    for peer, name in (("ray-ours", "Ray Data"), ("daft-ours", "Daft")):
+        ratio = figures.against("f32", peer, 10_000)
+        yield f"f32 at 10,000 photos: at least 1.25 x {name} with the same engine", ratio, "{:.2f} x", (1.25).__le__
     yield "f32: fixed cost at most 4 s", figures.fixed("f32"), "{:.2f} s", (4.0).__ge__
     yield "f32: at the margin at least 92% of the bare loop", figures.of_bare("f32"), "{:.1%}", (0.92).__le__
     yield "f32: under 1.5 GB beside the JVM", figures.peak("f32"), "{:.2f} GB", (1.5).__gt__

@@ -18,7 +18,9 @@ class Process:
 
     pid: int
     parent: int
-    cpu: float  # seconds, its own and those of its children that have ended
+    started: int  # in ticks since the machine did; with its pid, what no other process has
+    own: float  # seconds of CPU
+    cpu: float  # the same, and those of its children that have ended and were waited for
     rss: int  # bytes
 
     @property
@@ -36,7 +38,8 @@ class Meter:
     Attributes
     ----------
     seconds, cpu_seconds : float
-        The latter of all processes, Java and those that ended included.
+        The latter of all processes, Java and those that ended included. Ray waits for none of its own that end, so
+        these count as far as they were last seen.
     peak_bytes : int
         Of all processes but Java; what they share counts once (PSS).
     """
@@ -44,11 +47,12 @@ class Meter:
     def __init__(self) -> None:
         self.seconds, self.cpu_seconds, self.peak_bytes = 0.0, 0.0, 0
         self._highest_rss = 0
+        self._own: dict[tuple[int, int], float] = {}
         self._over = threading.Event()
         self._sampler = threading.Thread(target=self._sample, name="meter", daemon=True)
 
     def __enter__(self) -> "Meter":
-        self._cpu_before = _cpu()
+        self._cpu_before, self._own_before = self._cpu()
         self._sampler.start()
         self.started_at = time.time()
         self._started = time.perf_counter()
@@ -56,17 +60,26 @@ class Meter:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.seconds = time.perf_counter() - self._started
-        self.cpu_seconds = _cpu() - self._cpu_before
         self._over.set()
         self._sampler.join()
+        cpu, own = self._cpu()
+        self.cpu_seconds = max(cpu - self._cpu_before, own - self._own_before)
 
     def _sample(self) -> None:
         while not self._over.wait(_EVERY):
-            pythons = [process for process in tree(os.getpid()) if not process.is_java]
+            processes = tree(os.getpid())
+            self._own |= {(process.pid, process.started): process.own for process in processes}
+            pythons = [process for process in processes if not process.is_java]
             # Reading a PSS takes the kernel some milliseconds a gigabyte, so only where there may be a new peak.
             if (rss := sum(process.rss for process in pythons)) > self._highest_rss * 1.01:
                 self._highest_rss = rss
                 self.peak_bytes = max(self.peak_bytes, sum(_pss(process.pid) for process in pythons))
+
+    def _cpu(self) -> tuple[float, float]:
+        """Sum up what the processes that are there now say of themselves, and what all have had that were seen."""
+        processes = tree(os.getpid())
+        self._own |= {(process.pid, process.started): process.own for process in processes}
+        return sum(process.cpu for process in processes), sum(self._own.values())
 
 
 def tree(top: int) -> list[Process]:
@@ -83,17 +96,13 @@ def tree(top: int) -> list[Process]:
     return found
 
 
-def _cpu() -> float:
-    return sum(process.cpu for process in tree(os.getpid()))
-
-
 def _process(pid: int) -> Process | None:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    cpu = sum(map(int, fields[11:15])) / _TICK
-    return Process(pid, int(fields[1]), cpu, int(fields[21]) * _PAGE)
+    own, cpu = (sum(map(int, fields[11:end])) / _TICK for end in (13, 15))
+    return Process(pid, int(fields[1]), int(fields[19]), own, cpu, int(fields[21]) * _PAGE)
 
 
 def _pss(pid: int) -> int:

@@ -45,12 +45,42 @@ def _ours_traced(job: Job) -> Step:
     return ours.start_traced(job)
 
 
+def _ray(job: Job) -> Step:
+    from benchmarks.peers import ray_data
+
+    return ray_data.start(job)
+
+
+def _ray_ours(job: Job) -> Step:
+    from benchmarks.peers import ray_data
+
+    one_thread_each()
+    return ray_data.start_ours(job)
+
+
+def _daft(job: Job) -> Step:
+    from benchmarks.peers import daft_frame
+
+    return daft_frame.start(job)
+
+
+def _daft_ours(job: Job) -> Step:
+    from benchmarks.peers import daft_frame
+
+    one_thread_each()
+    return daft_frame.start_ours(job)
+
+
 STARTS: dict[str, Callable[[Job], Step]] = {
     "notebook": _notebook,
     "bare": _bare,
     "bare-threads": _bare_threads,
     "ours": _ours,
     "ours-traced": _ours_traced,
+    "ray": _ray,
+    "ray-ours": _ray_ours,
+    "daft": _daft,
+    "daft-ours": _daft_ours,
 }
 
 
