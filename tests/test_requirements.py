@@ -27,8 +27,10 @@ LISTS = {  # which extras and groups each list holds
     "bootstrap/requirements-tensorflow.txt": ("data-plane", "bootstrap", "gpu"),
     "requirements-airflow31.txt": ("control-plane", "airflow31"),
     "requirements-spark4.txt": ("control-plane", "data-plane", "spark4"),
+    "requirements-peers.txt": ("data-plane", "peers"),
 }
-OTHER_VERSIONS = {"requirements-airflow31.txt", "requirements-spark4.txt"}  # of environments for tests
+# Of environments for tests and benchmarks.
+OTHER_VERSIONS = {"requirements-airflow31.txt", "requirements-spark4.txt", "requirements-peers.txt"}
 
 # What nodes of aarch64 have in other versions, with why, and nodes with a GPU in another build.
 OVERRIDES = REPOSITORY / "bootstrap" / "overrides-aarch64.txt"
@@ -165,6 +167,15 @@ def test_the_other_spark_comes_with_nothing_else_that_is_other() -> None:
         entry.name for entry, _ in ENTRIES["requirements-spark4.txt"] if pinned[entry.name] != str(entry.specifier)
     }
     assert others == {"pyspark"}
+
+
+def test_peers_have_our_versions_of_what_we_have() -> None:
+    """But of what Daft wants older; decoder, engine and Keras are the same."""
+    pinned = {entry.name: str(entry.specifier) for entry, _ in ENTRIES["requirements.txt"]}
+    peers = {entry.name: str(entry.specifier) for entry, _ in ENTRIES["requirements-peers.txt"]}
+    assert {name for name in peers.keys() & pinned.keys() if peers[name] != pinned[name]} == {"pyarrow", "tqdm"}
+    assert {"daft", "ray", "openvino", "pillow", "keras", "tensorflow-cpu"} <= peers.keys()
+    assert not {"daft", "ray"} & pinned.keys()
 
 
 def test_reading_a_lock(tmp_path: Path) -> None:
