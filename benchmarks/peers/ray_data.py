@@ -5,7 +5,9 @@ processes. With actors of one CPU each, as documented, writing waits until they 
 what else may wait); the tuned ones claim half a CPU, so that embeddings are written while others are computed.
 """
 
+import atexit
 import os
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.job import SLOTS, Job, Step
@@ -20,7 +22,7 @@ _PHOTOS_A_BLOCK = 256
 
 def start(job: Job) -> Step:
     """As documented: pixels from `read_images`, the batch size for CPUs ("auto"), a fixed pool of actors."""
-    ray = _start(job)
+    ray = _start()
 
     def step() -> None:
         photos = ray.data.read_images(str(job.photos), size=(224, 224), mode="RGB", include_paths=True)
@@ -36,7 +38,7 @@ def start(job: Job) -> Step:
 
 def start_ours(job: Job) -> Step:
     """Tuned: bytes in, embeddings out, whole blocks as Arrow tables."""
-    ray = _start(job)
+    ray = _start()
 
     def step() -> None:
         photos = ray.data.read_binary_files(
@@ -83,8 +85,11 @@ class OurActor:
         return pa.table({"path": batch["path"], "embedding": values})
 
 
-def _start(job: Job) -> Any:
+def _start() -> Any:
     """Start a Ray of this process's own; it is up when a task for each slot has run."""
+    # Its logs go when it has. Not beside the output: a socket's path in it may have 107 bytes.
+    folder = TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)
+    atexit.register(folder.cleanup)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     import ray
     import ray.data
@@ -94,7 +99,7 @@ def _start(job: Job) -> Any:
         include_dashboard=False,
         log_to_driver=False,
         logging_level="ERROR",
-        _temp_dir=str(job.out / "ray"),  # its logs go with the output
+        _temp_dir=folder.name,
     )
     ray.data.DataContext.get_current().enable_progress_bars = False
     ray.get([ray.remote(_nothing).remote() for _ in range(SLOTS)])
