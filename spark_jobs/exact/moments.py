@@ -164,5 +164,8 @@ def _factor(scatter: NDArray[np.float64], rank: int) -> NDArray[np.float64]:
 
 
 def moments_id(packed: bytes) -> str:
-    """Name packed moments by their content, so that a total can say which ones it covers."""
+    """Name packed moments by their content, so that a total can say which ones it covers.
+
+    No longer than what Iceberg keeps of a string as a bound, from which it is read.
+    """
     return hashlib.sha256(packed).hexdigest()[:16]

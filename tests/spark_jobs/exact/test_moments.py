@@ -101,7 +101,7 @@ def test_a_content_has_one_name() -> None:
     a, b = Moments.of([[1.0, 2.0]], ["x"]), Moments.of([[1.0, 2.0]], ["y"])
     names = {moments_id(moments.pack()) for moments in (a, b, a + b, a + a, Moments.empty(2))}
     assert len(names) == 5
-    assert all(len(name) == 32 and set(name) <= set("0123456789abcdef") for name in names)
+    assert all(len(name) == 16 and set(name) <= set("0123456789abcdef") for name in names)
 
 
 def test_packing_takes_half_of_the_scatter_or_a_row_a_photo() -> None:
