@@ -48,6 +48,17 @@ def assert_is_of(total: Moments, runs: dict[str, NDArray[np.float32]]) -> None:
     np.testing.assert_allclose(total.scatter, expected.scatter, rtol=0, atol=1e-10 * np.abs(expected.scatter).max())
 
 
+def test_rows_are_read_from_the_bounds_of_their_files(lake: Lake) -> None:
+    columns = ("run_id", "count", "moments_id", "total_count")
+    write(lake, {f"r{i}": np.full((i, 2), i, np.float32) for i in (1, 2, 3)})
+    fold_in(lake, "r3")
+    bounds = lake.single_rows("moments", *columns[1:], extractor_id=EXTRACTOR)
+    held = {tuple(row[column] for column in columns) for row in read(lake, "moments")}
+    assert {tuple(row[column] for column in columns) for row in bounds} == held
+    assert {row[:2] + row[3:] for row in held} == {("r1", 1, None), ("r2", 2, None), ("r3", 3, 6)}
+    assert lake.single_rows("moments", "count", extractor_id="another") == []
+
+
 def test_a_change_reads_what_it_is_in(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(partial_sums, "FULL", 2)  # photos of two numbers
     rng = np.random.default_rng(0)
