@@ -5,7 +5,7 @@ Labels are people's: they are drawn as they are, whatever they hold, and never a
 
 import io
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -27,7 +27,9 @@ from spark_jobs.running.unmade import Unmade
 from spark_jobs.tables.lake import Lake, run_in
 
 _DOTS = 4_000  # of the map
-_READ = 200_000  # photos whose coordinates are read for it, of the newest runs: a day must not cost what the lake holds
+# What is read for it at most: a day must not cost what the lake holds.
+_READ = 200_000  # photos
+_RUNS = 100  # each of which has a file of its own
 _NAMED = 24  # labels that get a colour and their name in the map; more would cover, and look like, each other
 _LONGEST = 40  # characters of a name
 
@@ -89,20 +91,31 @@ def print_table(rows: pa.Table, head: int = 20) -> str:
 
 
 def _sample(lake: Lake, extractor_id: str, basis_id: str, placed: Mapping[str, int]) -> pa.Table:
-    """Take some photos of the newest runs: label, and the first two coordinates (0 where there is but one)."""
+    """Take some photos: label, and the first two coordinates (0 where there is but one).
+
+    Of all runs, or of one in several; of these the newest.
+    """
     rows = lake.single_rows("moments", "created_at", extractor_id=extractor_id)
-    runs: list[str] = []
-    read = 0
-    for row in sorted(rows, key=lambda row: row.created_at, reverse=True):
-        if row.run_id in placed and (not runs or read + placed[row.run_id] <= _READ):
-            runs.append(row.run_id)
-            read += placed[row.run_id]
+    newest = [row.run_id for row in sorted(rows, key=lambda row: row.created_at, reverse=True) if row.run_id in placed]
+    runs = _some(newest, placed)
+    read = sum(placed[run] for run in runs)
     part = lake.table("coordinates", extractor_id=extractor_id, basis_id=basis_id).where(run_in(runs))
     every = max(read // _DOTS, 1)
     dots = part.where(F.pmod(F.crc32("uri"), F.lit(every)) == 0)
     second = F.coalesce(F.try_element_at("coordinates", F.lit(2)), F.lit(0.0)).cast("float")
     frame = dots.select("label", F.element_at("coordinates", 1).alias("x"), second.alias("y")).orderBy("uri").toPandas()
     return pa.Table.from_pandas(frame, preserve_index=False)
+
+
+def _some(newest: Sequence[str], placed: Mapping[str, int]) -> list[str]:
+    """Choose runs to read, given all of them, the newest first."""
+    runs: list[str] = []
+    read = 0
+    for run in newest[:: -(-len(newest) // _RUNS) or 1]:
+        if not runs or read + placed[run] <= _READ:
+            runs.append(run)
+            read += placed[run]
+    return runs
 
 
 def _draw_variance(axes: Axes, rows: pa.Table, basis: Basis) -> None:

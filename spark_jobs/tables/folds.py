@@ -5,7 +5,7 @@ for, whatever the lake holds. These say, too, how far photos of one label are fr
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import accumulate
+from itertools import accumulate, islice
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,9 @@ from spark_jobs.exact.augmented import is_augmented
 from spark_jobs.tables.lake import BatchTask, Lake, run_in
 from spark_jobs.tables.vectors import lists, matrix
 
-EARLIER = 20_000  # photos of runs before, at the least where the lake has them, to look for twins among
+# To look for twins among, where the lake has them:
+EARLIER = 20_000  # photos of runs before, at the least,
+RUNS = 100  # but of no more runs than that, since each has a file of its own
 
 _DIVIDED = "label string, embedding array<float>, fold int, twins bigint, twin_before boolean, augmented boolean"
 _Block = tuple[str, list[str], NDArray[np.bool_], NDArray[np.float32]]
@@ -69,7 +71,8 @@ def divide(
 
 def _newest(others: Mapping[str, int]) -> list[str]:
     sums = accumulate(others.values())
-    return [run for run, photos, total in zip(others, others.values(), sums, strict=True) if total - photos < EARLIER]
+    newest = (run for run, photos, total in zip(others, others.values(), sums, strict=True) if total - photos < EARLIER)
+    return list(islice(newest, RUNS))
 
 
 def _spread(feature: str | None) -> BatchTask:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from obstore.store import MemoryStore
@@ -30,3 +31,17 @@ def test_of_many_labels_those_with_most_photos_have_a_name_and_a_colour() -> Non
     assert (to_hex(grey.get_facecolor()[0]), len(grey.get_offsets())) == ("#bfbfbf", len(labels) - 24 * 3)
     assert len({to_hex(dots.get_facecolor()[0]) for dots in coloured}) == 24
     assert axes.get_title() == "295 of 295 photos, 134 labels; named are the 24 with most photos"
+
+
+@pytest.mark.parametrize(
+    ("photos", "expected"),
+    [
+        ([], []),
+        ([5, 6, 7], ["r0", "r1", "r2"]),
+        ([300_000, 5], ["r0"]),
+        ([20] * 250, [f"r{number}" for number in range(0, 250, 3)]),
+    ],
+)
+def test_the_map_reads_no_more_than_a_day_can_pay_for(photos: list[int], expected: list[str]) -> None:
+    placed = {f"r{number}": count for number, count in enumerate(photos)}
+    assert pictures._some([*placed], placed) == expected
