@@ -3,7 +3,6 @@
 import csv
 import os
 import statistics
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.meter import tree
 from benchmarks.s3 import Served
+from orchard.photos.found import Clock
 
 PHASES = ("plan", "find", "extract", "reduce", "check", "report", "maintain")
 EARLY, LATE = slice(20, 50), slice(-30, None)
@@ -50,17 +50,13 @@ class Day:
         return sum(size for name, size in self.table_bytes.items() if name not in APART)
 
 
-class Watch:
-    """Takes the seconds of one phase after another, and the requests of all together."""
+class Watch(Clock):
+    """A clock that counts requests, too: those of all phases together."""
 
     def __init__(self, served: Served | None = None) -> None:
-        self.seconds: dict[str, float] = {}
-        self._served, self._began = served, time.monotonic()
+        super().__init__()
+        self._served = served
         self._before = served.counts() if served else Counter[str]()
-
-    def stops(self, phase: str) -> None:
-        now = time.monotonic()
-        self.seconds[phase], self._began = now - self._began, now
 
     def divide(self, phase: str, parts: Mapping[str, float]) -> None:
         """Put the parts of a phase in its place."""

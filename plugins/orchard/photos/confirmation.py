@@ -1,18 +1,15 @@
 """Confirmation: S3 itself is asked about the few photos that differ by a source that lags."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from orchard.photos.bucket import THREADS, Item, Page
 from orchard.photos.comparison import compare_again
-from orchard.photos.label import LabelRule
+from orchard.photos.listed import Look
 from orchard.photos.listing import photos_among, split
-from orchard.photos.sieve import Sieve
 
 MOST = 10_000  # photos that are asked for in a run; a list of all costs less than many more
 # First those that the lake holds: of others that are doubtful, most are long gone.
@@ -26,14 +23,7 @@ _NEW = "SELECT DISTINCT uri FROM differences WHERE action = 'add' AND ({under}) 
 _WAIT = "DELETE FROM differences WHERE action IN ('delete', 'change') AND uri NOT IN (FROM asked) AND ({under})"
 
 
-def confirm(
-    db: duckdb.DuckDBPyConnection,
-    prefixes: Sequence[str],
-    rule: LabelRule,
-    sieve: Sieve,
-    s3: Any,
-    requests: Counter[str],
-) -> bool:
+def confirm(db: duckdb.DuckDBPyConnection, prefixes: Sequence[str], look: Look) -> bool:
     """Put what S3 says in place of what was listed, and compare again; tell whether all doubts were asked about.
 
     Those that were not stay in the lake as they are, for a later run.
@@ -56,11 +46,11 @@ def confirm(
         asked = list(dict.fromkeys([*asked, *(uri for (uri,) in new)]))
     if not asked:
         return True
-    there = [page for page in _heads(asked, prefixes, s3, requests) if page]
+    there = [page for page in _heads(asked, prefixes, look) if page]
     db.register("asking", pa.table({"uri": pa.array(asked, pa.string())}))
     db.execute("CREATE OR REPLACE TEMP TABLE asked AS FROM asking; DELETE FROM listed WHERE uri IN (FROM asked)")
     for page in there:
-        db.register("part", photos_among(page, rule, sieve))
+        db.register("part", photos_among(page, look.rule, look.sieve))
         db.execute("INSERT INTO listed FROM part")
     compare_again(db)
     if more:
@@ -68,7 +58,7 @@ def confirm(
     return not more
 
 
-def _heads(uris: Sequence[str], prefixes: Sequence[str], s3: Any, requests: Counter[str]) -> Iterable[Page | None]:
+def _heads(uris: Sequence[str], prefixes: Sequence[str], look: Look) -> Iterable[Page | None]:
     """Ask S3 for single objects, side by side; None for those that are gone."""
     from botocore.exceptions import ClientError
 
@@ -76,7 +66,7 @@ def _heads(uris: Sequence[str], prefixes: Sequence[str], s3: Any, requests: Coun
         bucket, key = split(uri)
         prefix = next(prefix for prefix in prefixes if uri.startswith(prefix))
         try:
-            answer = s3.head_object(Bucket=bucket, Key=key)
+            answer = look.s3.head_object(Bucket=bucket, Key=key)
         except ClientError as error:
             if error.response["Error"]["Code"] not in ("404", "NoSuchKey"):
                 raise
@@ -84,6 +74,6 @@ def _heads(uris: Sequence[str], prefixes: Sequence[str], s3: Any, requests: Coun
         item: Item = {"Key": key, **{name: answer[name] for name in ("ETag", "LastModified")}}
         return Page(bucket, split(prefix)[1], [{**item, "Size": answer["ContentLength"]}])
 
-    requests["HEAD"] += len(uris)
-    with ThreadPoolExecutor(min(THREADS, s3.meta.config.max_pool_connections), "asking") as pool:
+    look.requests["HEAD"] += len(uris)
+    with ThreadPoolExecutor(min(THREADS, look.s3.meta.config.max_pool_connections), "asking") as pool:
         return list(pool.map(head, uris))

@@ -23,7 +23,7 @@ from orchard.photos.confirmation import confirm
 from orchard.photos.found import Clock, Found
 from orchard.photos.hierarchy import Hierarchy, Seen
 from orchard.photos.label import PARENT, LabelRule
-from orchard.photos.listed import load_listed
+from orchard.photos.listed import Look, load_listed
 from orchard.photos.listing import canonical_prefix
 from orchard.photos.losses import check_losses
 from orchard.photos.notes import notes
@@ -114,15 +114,15 @@ def find(
         what = (extractor_id, rule.text, hierarchy.text if hierarchy else "", source.text, *leave_out, *canonical)
         mark = watermark.read(catalog, database, what) if source.lags else None
         due, requests = source.listing_due(mark, began), Counter[str]()
-        look: dict[str, Any] = {"rule": seen.rule if seen else rule, "sieve": sieve, "s3": s3, "requests": requests}
+        look = Look(seen.rule if seen else rule, sieve, s3, requests)
         since = source.since(mark, began)
         newer = partial(_put_after, batches, extractor_id)
-        asked = load_listed(db, outermost, Source() if due else source, since, newer, **look)
+        asked = load_listed(db, outermost, Source() if due else source, since, newer, look)
         clock.stops("listing")
         compare(db)
         if not mass_deletion_meant:
             check_losses(db, canonical, rule)
-        whole = not asked.prefixes or confirm(db, asked.prefixes, **look)
+        whole = not asked.prefixes or confirm(db, asked.prefixes, look)
         make_batch(db)
         told: tuple[str, ...] = ()
         if taken_out is not None:

@@ -27,6 +27,27 @@ _AS_KNOWN = "INSERT INTO listed SELECT uri, etag, NULL, NULL, label FROM known" 
 
 
 @dataclass(frozen=True)
+class Look:
+    """How what is there is looked at, whoever is asked.
+
+    Attributes
+    ----------
+    rule : LabelRule
+        What finds labels.
+    sieve : Sieve
+        What leaves out the files of other programs, and counts them.
+    s3 : S3 client of boto3, optional
+    requests : Counter of str
+        Counts what S3 is asked for.
+    """
+
+    rule: LabelRule
+    sieve: Sieve
+    s3: Any
+    requests: Counter[str]
+
+
+@dataclass(frozen=True)
 class Asked:
     """What was asked in place of S3.
 
@@ -48,11 +69,7 @@ def load_listed(
     source: Source,
     since: datetime | None,
     newer: Callable[[datetime], Iterable[pa.Table]],
-    *,
-    rule: LabelRule,
-    sieve: Sieve,
-    s3: Any,
-    requests: Counter[str],
+    look: Look,
 ) -> Asked:
     """Load what is there, into `listed`: by a source that lags, where it knows the bucket, else by listing it.
 
@@ -72,10 +89,10 @@ def load_listed(
     db.execute("CREATE TABLE mentioned (uri VARCHAR); CREATE TABLE doubtful (uri VARCHAR)")
     asked = Asked()
     if source.lags:
-        asked = _ask(db, prefixes, source, since, newer, rule, sieve, s3, requests)
+        asked = _ask(db, prefixes, source, since, newer, look)
     others = [prefix for prefix in prefixes if prefix not in asked.prefixes]
-    look = {"rule": rule, "sieve": sieve, "client": s3, "requests": requests}
-    with closing(list_photos(*others, **look, cuts=cuts(db, others))) as listing:
+    how = {"rule": look.rule, "sieve": look.sieve, "client": look.s3, "requests": look.requests}
+    with closing(list_photos(*others, **how, cuts=cuts(db, others))) as listing:
         _insert(db, listing)
     if any(prefix.startswith("file://") for prefix in others):  # two names that are not UTF-8 may look alike
         db.execute("CREATE OR REPLACE TABLE listed AS SELECT DISTINCT ON (uri) * FROM listed")
@@ -88,10 +105,7 @@ def _ask(
     source: Source,
     since: datetime | None,
     newer: Callable[[datetime], Iterable[pa.Table]],
-    rule: LabelRule,
-    sieve: Sieve,
-    s3: Any,
-    requests: Counter[str],
+    look: Look,
 ) -> Asked:
     """Load what the source knows of, and tell of which prefixes that is."""
     in_s3 = [prefix for prefix in prefixes if prefix.startswith("s3://")]
@@ -108,9 +122,10 @@ def _ask(
             if tables.there
         }
     else:
-        report, since = newest(source.text, s3, requests), None
+        report, since = newest(source.text, look.s3, look.requests), None
         told, at = report.told, report.at
-        read = {report.bucket: partial(report.pages, s3=s3, requests=requests)} if report.bucket in buckets else {}
+        pages_of = partial(report.pages, s3=look.s3, requests=look.requests)
+        read = {report.bucket: pages_of} if report.bucket in buckets else {}
     if not read:
         raise SourceError(
             f"source {source.text!r}: it knows nothing of {', '.join(buckets) or 'folders'}, where the prefixes are. "
@@ -118,7 +133,7 @@ def _ask(
         )
     for bucket, pages in read.items():
         under = [split(prefix)[1] for prefix in in_s3 if split(prefix)[0] == bucket]
-        _insert(db, (photos_among(page, rule, sieve) for page in pages(db, under)))
+        _insert(db, (photos_among(page, look.rule, look.sieve) for page in pages(db, under)))
     asked = [prefix for prefix in in_s3 if split(prefix)[0] in read]
     where = " OR ".join("starts_with(uri, ?)" for _ in asked)
     if since is None:
