@@ -103,15 +103,16 @@ def compare(lived: Sequence[Day]) -> Iterator[str]:
 
 def requests_table(lived: Sequence[Day]) -> Iterator[str]:
     """Compare requests likewise, of days without maintenance, a row a kind."""
+    early, late = ([day.requests for day in lived[part] if "maintain" not in day.seconds] for part in (EARLY, LATE))
     kinds = sorted({kind for day in lived for kind in day.requests})
     if kinds:
         yield "\n| requests a day | days 20 to 50 | the last 30 |\n| --- | --- | --- |"
     for kind in kinds:
-        early, late = (
-            statistics.median(day.requests.get(kind, 0) for day in lived[part] if "maintain" not in day.seconds)
-            for part in (EARLY, LATE)
-        )
-        yield f"| {kind} | {early:.0f} | {late:.0f} |"
+        yield f"| {kind} | {_median(early, kind)} | {_median(late, kind)} |"
+
+
+def _median(requests: Sequence[Mapping[str, int]], kind: str) -> str:
+    return f"{statistics.median(one.get(kind, 0) for one in requests):.0f}" if requests else ""
 
 
 def record(lived: Sequence[Day], file: Path) -> None:

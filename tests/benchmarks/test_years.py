@@ -52,6 +52,7 @@ def test_late_days_are_compared_with_early_ones() -> None:
     assert rows[1:] == [f"| {phase} | 1.00 | 1.50 | 1.50 |" for phase in PHASES[:-1]]
     assert len(list(compare(lived[:10]))) == 1
     assert list(requests_table(lived))[1:] == ["| GET | 50 | 60 |", "| PUT | 7 | 7 |"]
+    assert list(requests_table(lived[:10]))[1:] == ["| GET |  | 50 |", "| PUT |  | 7 |"]
 
 
 def test_days_are_recorded_and_drawn(tmp_path: Path) -> None:
